@@ -1,0 +1,118 @@
+"""Training steps a second: fed as training feeds them, and on a batch that already lies on the device.
+
+The first is what a run gets when nothing else is going on, the second what it could get; their ratio says
+whether sampling, symmetries and copies keep up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from alphazero.benchmark.statistics import Estimate, median_estimate, ratio_estimate
+from alphazero.config import Config
+from alphazero.games.registry import get_game
+from alphazero.network.cpu_allocator import keep_freed_memory
+from alphazero.network.engines import resolve_device
+from alphazero.network.resnet import build_network
+from alphazero.records import Episode
+from alphazero.seeding import generator
+from alphazero.selfplay.game_group import GameGroup
+from alphazero.training.learner import Learner
+from alphazero.training.prefetch import BatchPrefetcher
+from alphazero.training.replay_buffer import ReplayBuffer
+
+ROUNDS = 10
+POSITIONS = 4_000  # in the replay buffer; sampling costs the same whatever their number
+GAMES, SIMULATIONS = 32, 8  # how they are generated: quickly
+
+
+@dataclass(frozen=True)
+class LearnerSpeed:
+    """What was measured.
+
+    Attributes:
+        training_steps_per_second: through replay buffer and prefetcher.
+        steps_per_second_on_device: on one batch that already lies on the device.
+        fed_share: the first / the second.
+        device: of the learner.
+        batch_size: positions a step.
+    """
+
+    training_steps_per_second: Estimate
+    steps_per_second_on_device: Estimate
+    fed_share: Estimate
+    device: str
+    batch_size: int
+
+
+def measure_learner(
+    config: Config, seconds: float, progress: Callable[[str], None] = lambda text: None
+) -> LearnerSpeed:
+    """Return the rates of ten rounds of each kind, interleaved, measured for about `seconds` in all."""
+    progress("filling the replay buffer")
+    with learner_at_work(config, POSITIONS) as (learner, batches):
+        batch = batches.get()
+        on_device = learner.to_device(batch)
+        learner.train_step(batch, 0.0)
+        learner.train_step(on_device, 0.0)
+        progress("training")
+        fed, unfed = [], []
+        for _ in range(ROUNDS):
+            fed.append(_rate(lambda: learner.train_step(batches.get(), 0.0), seconds / ROUNDS / 2))
+            unfed.append(_rate(lambda: learner.train_step(on_device, 0.0), seconds / ROUNDS / 2))
+    device = resolve_device(config.inference.device)
+    return LearnerSpeed(
+        median_estimate(fed), median_estimate(unfed), ratio_estimate(fed, unfed), str(device), len(batch)
+    )
+
+
+@contextmanager
+def learner_at_work(config: Config, positions: int) -> Iterator[tuple[Learner, BatchPrefetcher]]:
+    """Yield an untrained learner and the batches that feed it, from a buffer of at least `positions`."""
+    device = resolve_device(config.inference.device)
+    torch.set_num_threads(max(1, config.training.threads))
+    torch.manual_seed(config.run.seed)
+    keep_freed_memory()
+    game, training = get_game(config.run.game), config.training
+    learner = Learner(build_network(game, config.network), training, device)
+    capacity = max(2 * positions, training.batch_size)  # room for the rest of the last games
+    buffer = ReplayBuffer(capacity, game, training.symmetries)
+    for episode in quick_episodes(config, positions):
+        buffer.add_episode(episode)
+    prefetcher = BatchPrefetcher(
+        buffer,
+        training.batch_size,
+        generator(config.run.seed, "replay sampling"),
+        pinned_memory=training.pinned_memory and device.type == "cuda",
+    )
+    with prefetcher:
+        yield learner, prefetcher
+
+
+def quick_episodes(config: Config, positions: int) -> list[Episode]:
+    """Return games of at least so many positions, searched a little with a network that knows nothing."""
+    game = get_game(config.run.game)
+    group = GameGroup(game, replace(config.search, simulations=SIMULATIONS), GAMES, config.run.seed)
+    logits, values = np.zeros((GAMES, game.num_actions), np.float32), np.zeros(GAMES, np.float32)
+    episodes: list[Episode] = []
+    while sum(len(episode) for episode in episodes) < positions:
+        rows = group.collect()
+        group.apply(logits[:rows], values[:rows], 0)
+        episodes += group.take_episodes()
+    return episodes
+
+
+def _rate(step: Callable[[], object], seconds: float) -> float:
+    """Return steps a second; a step's record is read from the device, so each has ended when it returns."""
+    steps = 0
+    start = time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds or steps == 0:
+        step()
+        steps += 1
+    return steps / elapsed

@@ -1,0 +1,225 @@
+"""One window of measuring: self-play as training runs it, or the learner by itself, for a few seconds.
+
+    start the pool ─► every process reports ─► warm-up ─► new weights ─► the window ─► stop the pool
+
+Games begin at all stages of play, so that a short window is like any other. The new weights at the beginning
+of a window empty evaluation caches, as they do every few seconds of a real run. Actors report what they did
+together with how long it took, so that a window is as exact as their clocks.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+import torch
+
+from alphazero.benchmark.learner_speed import learner_at_work
+from alphazero.config import Config
+from alphazero.games.registry import get_game
+from alphazero.metrics.sampler import GpuSampler, ProcessSampler
+from alphazero.network.engines import resolve_device
+from alphazero.network.resnet import build_network
+from alphazero.records import Episode
+from alphazero.run.run_metrics import RunMetrics
+from alphazero.selfplay.pool import SelfPlayPool
+from alphazero.selfplay.reports import SelfPlayStatistics
+
+START_LIMIT_S = 180.0  # a process that has done nothing by then is stuck
+POLL_S = 0.1
+SAMPLE_S = 0.5  # between two looks at how busy the machine is
+REPLAY_POSITIONS = 2_000
+WARM_UP_STEPS = 3
+SAMPLED = ("time_s", "cpu_utilization", "gpu_utilization")
+
+
+class WindowFailed(RuntimeError):
+    """A configuration could not be measured; the message says why."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What was measured.
+
+    Attributes:
+        seconds: how long the window was.
+        metrics: by catalog name, and counts (`simulations`, `leaves`) and `leaves_per_second`; what could not
+            be measured is not there.
+        engine: name of the inference engine that was at work.
+        foreign_cpu: cores that other programs kept busy meanwhile; None where that is not known.
+        fills: batches by how full they were, FILL_BINS equal bins from empty to full.
+        samples: how busy the machine was along the window: time_s since its beginning, cpu_utilization of all
+            our processes, gpu_utilization where there is one.
+    """
+
+    seconds: float
+    metrics: dict[str, float]
+    engine: str = ""
+    foreign_cpu: float | None = None
+    fills: list[int] = field(default_factory=list)
+    samples: list[dict[str, float]] = field(default_factory=list)
+
+
+def measure_selfplay_window(config: Config, seconds: float, warm_up_s: float, number: int = 0) -> Window:
+    """Run the self-play of `config` and return what it did in a window of `seconds`.
+
+    Args:
+        number: of this configuration's windows; each plays games of its own, at stages of its own.
+
+    Raises WindowFailed if nothing came within three minutes, WorkerDied if a process of self-play failed.
+    """
+    device = resolve_device(config.inference.device)
+    weights = initial_weights(config)
+    with (
+        SelfPlayPool(config, weights, str(device), launch=number, stagger=True) as pool,
+        RunMetrics(device) as metrics,
+    ):
+        pool.start()
+        wait_until_all_play(pool)
+        let_play(pool, warm_up_s)
+        pool.publish(1, weights)
+        pool.take_statistics()
+        metrics.row(SelfPlayStatistics(), pool.process_ids().values())  # the interval begins here
+        foreign = _ForeignCpu()
+        started = time.perf_counter()
+        samples = _play_and_watch(pool, seconds, device)
+        statistics = pool.take_statistics()
+        elapsed = time.perf_counter() - started
+        row = metrics.row(statistics, pool.process_ids().values())
+        if statistics.actor_s == 0:
+            raise WindowFailed(
+                f"no actor reported within the window of {seconds:g} s; measure longer windows"
+            )
+        row |= _exact_rates(statistics, config.selfplay.actors)
+        not_measured = {"games_per_hour", "training_steps_per_second"}
+        if config.inference.placement == "server" or config.inference.cache_positions == 0:
+            not_measured.add("cache_hit_rate")
+        measured = {
+            name: value for name, value in row.items() if value is not None and name not in not_measured
+        }
+        return Window(
+            elapsed,
+            measured,
+            pool.engine,
+            foreign.cores(row.get("cpu_utilization")),
+            statistics.fills.tolist(),
+            samples,
+        )
+
+
+def measure_learner_window(config: Config, seconds: float, steps: int = 0) -> Window:
+    """Train on made-up games for `seconds`, or for `steps` if given, fed as in a real run."""
+    with learner_at_work(config, REPLAY_POSITIONS) as (learner, batches):
+        for _ in range(WARM_UP_STEPS):
+            learner.train_step(batches.get(), 0.0)
+        foreign = _ForeignCpu()
+        done, elapsed = 0, 0.0
+        started = time.perf_counter()
+        while done < steps if steps else elapsed < seconds:
+            learner.train_step(batches.get(), 0.0)
+            done += 1
+            elapsed = time.perf_counter() - started
+        return Window(elapsed, {"training_steps_per_second": done / elapsed}, foreign_cpu=foreign.cores(None))
+
+
+def initial_weights(config: Config) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the weights of an untrained network, the same for every configuration of its size and seed."""
+    torch.manual_seed(config.run.seed)
+    network = build_network(get_game(config.run.game), config.network)
+    return {name: tensor.float().numpy() for name, tensor in network.state_dict().items()}
+
+
+def wait_until_all_play(pool: SelfPlayPool) -> None:
+    """Return once every process has reported; WindowFailed after three minutes, WorkerDied if one failed."""
+    deadline = time.perf_counter() + START_LIMIT_S
+    while not pool.all_at_work():
+        if time.perf_counter() > deadline:
+            raise WindowFailed(f"not every process was at work {START_LIMIT_S:.0f} s after the start")
+        let_play(pool, POLL_S)
+
+
+def let_play(
+    pool: SelfPlayPool, seconds: float, on_episode: Callable[[Episode], None] = lambda episode: None
+) -> None:
+    """Take finished games off the pool for so long, and hand them to `on_episode`; raises WorkerDied."""
+    end = time.perf_counter() + seconds
+    while (left := end - time.perf_counter()) > 0:
+        for episode in pool.take_episodes(timeout=min(left, POLL_S)):
+            on_episode(episode)
+
+
+def _play_and_watch(pool: SelfPlayPool, seconds: float, device: torch.device) -> list[dict[str, float]]:
+    """Let the pool play for so long; return how busy the machine was meanwhile, see `Window.samples`."""
+    processes = ProcessSampler([os.getpid(), *pool.process_ids().values()])
+    gpu = GpuSampler(device.index or 0) if device.type == "cuda" else None
+    samples = []
+    try:
+        started = time.perf_counter()
+        while (left := started + seconds - time.perf_counter()) > 0:
+            let_play(pool, min(left, SAMPLE_S))
+            sample = {"time_s": time.perf_counter() - started, **processes.read()}
+            if gpu is not None:
+                gpu.sample()
+                sample |= gpu.read()
+            samples.append({name: sample[name] for name in SAMPLED if name in sample})
+    finally:
+        if gpu is not None:
+            gpu.close()
+    return samples
+
+
+def _exact_rates(statistics: SelfPlayStatistics, actors: int) -> dict[str, float | None]:
+    """Return counts, and rates over the time that the reports cover, rather than over the window's.
+
+    A leaf is a simulation that needs an answer, from the network or from a cache; the others end in a known
+    result. How many simulations there are to a leaf depends on the stage of the games, which a window of a
+    few games happens to meet; leaves a second hardly do.
+    """
+    reported_s = statistics.actor_s / actors
+    evaluated_s = statistics.server_s or reported_s
+    return {
+        "games": statistics.games,
+        "positions": statistics.positions,
+        "simulations": statistics.simulations,
+        "leaves": statistics.evaluations,
+        "leaves_per_second": statistics.evaluations / reported_s,
+        "simulations_per_second": statistics.simulations / reported_s,
+        "positions_per_second": statistics.positions / reported_s,
+        "evaluations_per_second": statistics.batch_rows / evaluated_s,
+    }
+
+
+class _ForeignCpu:
+    """How much processor time other programs took since this was made."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._started, self._busy_s, self._own_s = clock(), _busy_seconds(), _own_seconds()
+
+    def cores(self, own_percent: float | None) -> float | None:
+        """Return the cores that others kept busy on average.
+
+        own_percent: CPU utilization of all our processes, 100 for a core; None: this process alone.
+        """
+        elapsed = self._clock() - self._started
+        if elapsed <= 0:
+            return None
+        own = (_own_seconds() - self._own_s) / elapsed if own_percent is None else own_percent / 100
+        return max(0.0, (_busy_seconds() - self._busy_s) / elapsed - own)
+
+
+def _busy_seconds() -> float:
+    times: Any = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    return float(sum(times) - idle - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0))
+
+
+def _own_seconds() -> float:
+    times = psutil.Process().cpu_times()
+    return float(times.user + times.system)

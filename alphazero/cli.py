@@ -1,0 +1,65 @@
+"""The `alphazero` command: one subcommand for each module in `alphazero.commands`.
+
+A command module has SUMMARY (one line), `add_arguments(parser)` and `run(arguments) -> exit status`.
+It is imported only when it is the one called, so that `alphazero --help` takes no time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from alphazero.errors import RunError, UserError
+
+COMMANDS = {
+    "detect": "show the GPUs, CPU and memory found, and the hardware profile they lead to",
+    "config": "show the resolved configuration of a run, and where each value came from",
+    "train": "train an agent: self-play and learning side by side",
+    "evaluate": "score a checkpoint on solved positions and in matches",
+    "report": "write the self-contained HTML page of a training run",
+    "measure": "measure one part of the suite by itself: tree, rules, inference, selfplay, scaling, learner",
+    "rate": "rate a run's checkpoints against random play, pure MCTS of several budgets, and one another",
+    "strength": "show how long runs took, all in, until their error was below given bounds",
+    "quality": "test whether faster configurations train agents that are no worse",
+    "benchmark": "measure what each optimization phase gives on this machine",
+    "autotune": "find this machine's fastest settings of self-play, and write them as a hardware profile",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    try:
+        arguments, module = _parse(list(sys.argv[1:] if argv is None else argv))
+        return int(module.run(arguments))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Any]:
+    """Return the arguments of the command that was called, and its module."""
+    parser = argparse.ArgumentParser(
+        prog="alphazero", description="AlphaZero training at the speed of the hardware."
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    called = next((word for word in argv if word in COMMANDS), None)
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name, help=summary, description=summary[0].upper() + summary[1:] + "."
+        )
+        if name == called:
+            module = importlib.import_module(f"alphazero.commands.{name}")
+            module.add_arguments(subparser)
+    return parser.parse_args(argv), module

@@ -1,0 +1,78 @@
+"""`alphazero measure inference`: the network alone, by batch size and engine: the ceiling of self-play."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from alphazero.commands.measure_options import (
+    add_measure_arguments,
+    interval_text,
+    measured_config,
+    require_seconds,
+    say,
+)
+from alphazero.config import Config
+
+if TYPE_CHECKING:
+    from alphazero.benchmark.engine_speed import InferenceSpeed
+
+BAR_WIDTH = 30  # characters of the longest bar of the curve
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this part's options."""
+    add_measure_arguments(parser, seconds=30.0)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, print table and curve, return 0."""
+    require_seconds("--seconds", arguments.seconds)
+    config = measured_config(arguments)
+    from alphazero.benchmark.engine_speed import measure_inference
+
+    speed = measure_inference(config, arguments.seconds, progress=say)
+    print(json.dumps(as_json(config, speed), indent=2) if arguments.json else "\n".join(lines(config, speed)))
+    return 0
+
+
+def as_json(config: Config, speed: InferenceSpeed) -> dict[str, object]:
+    """Return the measurement as plain values."""
+    return {
+        "game": config.run.game,
+        "network": asdict(config.network),
+        "device": speed.device,
+        "processes": speed.processes,
+        "threads": speed.threads,
+        "simulated": speed.simulated,
+        "ceiling": asdict(speed.ceiling),
+        "rates": [asdict(rate) for rate in speed.rates],
+    }
+
+
+def lines(config: Config, speed: InferenceSpeed) -> list[str]:
+    """Return the table with its curve, a line each."""
+    network = config.network
+    where = f"{speed.processes} process{'es' if speed.processes > 1 else ''} of {speed.threads} thread" + (
+        "s" if speed.threads > 1 else ""
+    )
+    mark = "SIMULATED device, no measurement: " if speed.simulated else ""
+    ceiling = speed.ceiling
+    highest = ceiling.evaluations_per_second.value
+    text = [
+        f"{mark}{config.run.game}, network {network.blocks} x {network.filters}, {speed.device}, {where}",
+        f"{'engine':<18}{'batch':>6}{'evaluations/s':>38}{'ms':>9}",
+    ]
+    for rate in speed.rates:
+        share = rate.evaluations_per_second.value / highest
+        text.append(
+            f"{rate.engine:<18}{rate.batch_size:>6}{interval_text(rate.evaluations_per_second):>38}"
+            f"{rate.latency_ms:>9.2f}  {'#' * round(BAR_WIDTH * share)}"
+        )
+    text.append(
+        f"ceiling: {highest:,.0f} evaluations/s, {ceiling.engine}, batches of {ceiling.batch_size}"
+        + (" (simulated)" if speed.simulated else "")
+    )
+    return text

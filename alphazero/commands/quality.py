@@ -1,0 +1,164 @@
+"""`alphazero quality`: does a faster configuration train as good an agent?"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alphazero.config_arguments import add_config_arguments, config_from_arguments
+from alphazero.errors import UserError
+
+if TYPE_CHECKING:
+    from alphazero.config import Config
+    from alphazero.evaluation.agents import Setting
+    from alphazero.quality.plan import Plan, Variant
+
+SUMMARY = "test whether faster configurations train agents that are no worse"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands."""
+    parts = parser.add_subparsers(dest="part", metavar="PART", required=True)
+
+    text = "train the reference and the others, several times each, compare them, and write quality.json"
+    measure = parts.add_parser("measure", help=text, description=text[0].upper() + text[1:] + ".")
+    add_config_arguments(measure)
+    measure.add_argument("--quick", action="store_true", help="tiny: shows that all works, and says nothing")
+    measure.add_argument("--runs", type=int, metavar="N", help="trainings of each configuration")
+    measure.add_argument("--minutes", type=float, metavar="M", help="begin no trainings that would end later")
+    measure.add_argument(
+        "--only", nargs="+", metavar="NAME", help="these configurations only, beside the reference"
+    )
+    measure.add_argument(
+        "--planted", action="store_true", help="also the configurations whose verdict is known"
+    )
+    measure.add_argument(
+        "--files", type=Path, metavar="FOLDER", help="with plan.toml and variants (default: workflow/quality)"
+    )
+    measure.add_argument(
+        "--trainings",
+        type=Path,
+        metavar="FOLDER",
+        help="where trainings are kept; the same folder goes on where it stopped "
+        "(default: checkpoints/MACHINE/PROFILE/quality)",
+    )
+    measure.add_argument("--out", type=Path, required=True, metavar="FILE.json", help="what was found")
+
+    text = "make tables, pictures and the page from quality.json"
+    tabulate = parts.add_parser("tabulate", help=text, description=text[0].upper() + text[1:] + ".")
+    tabulate.add_argument("found", type=Path, metavar="QUALITY.json")
+    tabulate.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="the page")
+    tabulate.add_argument("--parts", type=Path, required=True, metavar="FOLDER", help="tables and pictures")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what was asked; return 0 whatever the verdicts are: they are the result."""
+    return _measure(arguments) if arguments.part == "measure" else _tabulate(arguments)
+
+
+def _measure(arguments: argparse.Namespace) -> int:
+    from alphazero.benchmark.session import one_measurement_at_a_time, print_line
+    from alphazero.evaluation.workers import WorkerPool
+    from alphazero.hardware.host import probe_cpu
+    from alphazero.network.engines import resolve_device
+    from alphazero.quality.session import Bench, Session, positions_of, write_document
+    from alphazero.source_meaning import meaning_hash
+    from alphazero.workflow import training_sources
+
+    files = arguments.files or _root() / "workflow/quality"
+    plan = _plan(arguments, files)
+    variants = _variants(arguments, files)
+    resolved = config_from_arguments(arguments)
+    profile = resolved.config
+    positions = positions_of(profile.run.game, plan)
+    if not positions:
+        raise UserError(
+            f"{profile.run.game} has no solved positions to compare agents on; choose a game that has, such "
+            "as connect_four"
+        )
+    folder = arguments.trainings
+    if folder is None:
+        assert resolved.hardware is not None, "give --trainings with --profile none"
+        folder = Path("checkpoints", resolved.hardware.machine_slug(), profile.hardware_profile, "quality")
+    source_hash = meaning_hash(_root(), training_sources(_root(), profile.run.game))
+    session = Session(plan, variants, profile, folder, source_hash)
+    compared = session.trainings(0)[0].config
+    on_gpu = resolve_device(profile.inference.device).type == "cuda"
+    cores = probe_cpu().usable_cores
+    with one_measurement_at_a_time(), WorkerPool(0 if on_gpu else cores) as pool:
+        for line in resolved.summary_lines():
+            print_line(line)
+        document = session.run(
+            Bench(pool, positions, _setting(compared), compared.evaluation.opening_moves, cores, print_line)
+        )
+        write_document(document, arguments.out)
+    print(f"wrote {arguments.out}")
+    return 0
+
+
+def _setting(config: Config) -> Setting:
+    """Return how all agents search when they are compared: the same float32 arithmetic for everyone."""
+    from alphazero.evaluation.agents import Setting
+    from alphazero.network.engines import resolve_device
+
+    evaluation = config.evaluation
+    return Setting(
+        search=replace(config.search, simulations=evaluation.simulations),
+        inference=replace(
+            config.inference, device=str(resolve_device(config.inference.device)), use_amp=False
+        ),
+        pure_mcts_simulations=evaluation.pure_mcts_simulations,
+    )
+
+
+def _plan(arguments: argparse.Namespace, files: Path) -> Plan:
+    from alphazero.quality.plan import read_plan
+
+    plan = read_plan(files / ("quick.toml" if arguments.quick else "plan.toml"))
+    if arguments.runs is not None:
+        if arguments.runs < 2:
+            raise UserError(f"--runs is {arguments.runs}; at least 2 are needed to see how much runs differ")
+        plan = replace(plan, runs=arguments.runs)
+    if arguments.minutes is not None:
+        if not 0 < arguments.minutes < 1e6:
+            raise UserError(f"--minutes is {arguments.minutes}; it must be more than 0")
+        plan = replace(plan, minutes=arguments.minutes)
+    return plan
+
+
+def _variants(arguments: argparse.Namespace, files: Path) -> list[Variant]:
+    from alphazero.quality.plan import read_variants
+
+    variants = read_variants(files / "variants", files / "planted")
+    names = [variant.name for variant in variants]
+    if arguments.only is None:
+        return [each for each in variants if each.expected is None or arguments.planted]
+    for name in arguments.only:
+        if name not in names:
+            raise UserError(f"--only {name}: no such configuration (there are: {', '.join(names)})")
+    return [each for each in variants if each is variants[0] or each.name in arguments.only]
+
+
+def _tabulate(arguments: argparse.Namespace) -> int:
+    from alphazero.report.quality_page import read_quality, render_quality_page, write_quality_parts
+
+    document = read_quality(arguments.found)
+    try:
+        write_quality_parts(document, arguments.parts)
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(render_quality_page(document), encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UserError(
+            f"{error.filename} cannot be written ({error.strerror}); choose other places with --out and --parts"
+        ) from error
+    print((arguments.parts / "quality.md").read_text(encoding="utf-8"))
+    print(f"page: {arguments.out.as_posix()}")
+    return 0
+
+
+def _root() -> Path:
+    from alphazero.metrics.provenance import package_folder
+
+    return package_folder().parent

@@ -1,0 +1,107 @@
+"""`alphazero rate RUN_FOLDER`: a rating list of a run's checkpoints, with anchors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from alphazero.errors import UserError
+
+SUMMARY = "rate a run's checkpoints against random play, pure MCTS of several budgets, and one another"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's options to `parser`."""
+    parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="results of a training run")
+    for option, default, meaning in (
+        ("points", 6, "checkpoints of the run"),
+        ("games", 40, "games of each match, two from each opening"),
+        ("opening-moves", 4, "random moves at the start of a game"),
+        ("seed", 0, "of openings and random players"),
+    ):
+        parser.add_argument(
+            f"--{option}", type=int, default=default, metavar="N", help=f"{meaning} (default: {default})"
+        )
+    parser.add_argument(
+        "--pure-mcts",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="simulations a move of the pure MCTS anchors (default: 50 200 800)",
+    )
+    parser.add_argument(
+        "--simulations",
+        type=int,
+        metavar="N",
+        help="simulations a move of the checkpoints (default: the run's)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where ratings.json, tables, the picture and the page go (default: ratings in the run folder)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Play, write the list and print it; return 0."""
+    from alphazero.commands.evaluate import ProgressLines
+    from alphazero.config_loading import load_config
+    from alphazero.evaluation.agents import Setting
+    from alphazero.evaluation.files import match_row, rating_rows_of
+    from alphazero.evaluation.rate import PURE_MCTS_BUDGETS, pairs_of, players_of, rate_run
+    from alphazero.evaluation.workers import WorkerPool
+    from alphazero.folders import require_writable
+    from alphazero.hardware.host import probe_cpu
+    from alphazero.network.engines import resolve_device
+    from alphazero.report.ratings_page import rating_table, write_ratings
+
+    budgets = arguments.pure_mcts or list(PURE_MCTS_BUDGETS)
+    least = {"points": 2, "games": 2, "opening_moves": 0, "seed": 0, "simulations": 1}
+    for option, smallest in least.items():
+        value = getattr(arguments, option)
+        if value is not None and value < smallest:
+            raise UserError(f"--{option.replace('_', '-')} is {value}; it must be at least {smallest}")
+    if min(budgets) < 1:
+        raise UserError(f"--pure-mcts {min(budgets)}: a search has at least 1 simulation")
+    config = load_config(arguments.run_folder / "config.toml")
+    out = arguments.out or arguments.run_folder / "ratings"
+    require_writable(out, "choose another --out")
+    device = str(resolve_device(config.inference.device))
+    setting = Setting(
+        search=replace(config.search, simulations=arguments.simulations or config.evaluation.simulations),
+        inference=replace(config.inference, device=device),
+        pure_mcts_simulations=max(budgets),
+    )
+    players = players_of(arguments.run_folder, config.run.game, arguments.points, budgets)
+    progress, done = ProgressLines(), 0
+    total = len(pairs_of(players)) * 2 * ((arguments.games + 1) // 2)
+
+    def report(ended: int) -> None:
+        nonlocal done
+        done += ended
+        progress("games", done, total)
+
+    with WorkerPool(probe_cpu().usable_cores if device == "cpu" else 0) as pool:
+        rated = rate_run(
+            pool, setting, players, arguments.games, arguments.opening_moves, arguments.seed, report
+        )
+    document = {
+        "format": 1,
+        "run": arguments.run_folder.resolve().name,
+        "game": config.run.game,
+        "simulations": setting.search.simulations,
+        "seed": arguments.seed,
+        "openings": len(rated.openings),
+        "opening_moves": arguments.opening_moves,
+        "setting": asdict(setting.search),
+        "ratings": rating_rows_of(rated.ratings),
+        "matches": [{**match_row(match), "pentanomial": match.pentanomial} for match in rated.matches],
+    }
+    (out / "ratings.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_ratings(document, out)
+    print(rating_table(document).markdown())
+    print(f"page: {(out / 'ratings.html').as_posix()}")
+    return 0

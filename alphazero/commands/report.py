@@ -1,0 +1,54 @@
+"""`alphazero report RUN_FOLDER`: the page of a training run, from the files that the run left."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from alphazero.errors import UserError
+
+SUMMARY = "write the self-contained HTML page of a training run"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="folder of a training run")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE.html",
+        help="where to write the page (default: report.html in the run folder)",
+    )
+    parser.add_argument(
+        "--parts",
+        type=Path,
+        metavar="FOLDER",
+        help="also write its tables (CSV, Markdown) and pictures (SVG)",
+    )
+    parser.add_argument(
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="log whose end the page shows (default: train.log in the run folder)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from alphazero.report.html import render_page, write_parts
+    from alphazero.report.run_folder import read_run_folder
+
+    data = read_run_folder(arguments.run_folder, arguments.log)
+    out: Path = arguments.out or arguments.run_folder / "report.html"
+    page = render_page(data)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(page, encoding="utf-8", newline="\n")
+        if arguments.parts is not None:
+            write_parts(data, arguments.parts)
+    except OSError as error:
+        raise UserError(
+            f"cannot write the report to {error.filename}: {error.strerror}; choose another with --out"
+        ) from error
+    for problem in data.problems:
+        print(f"warning: {problem}")
+    print(f"wrote {out}")
+    return 0

@@ -1,0 +1,118 @@
+"""`alphazero strength RUN_FOLDER ...`: how long it took until the agent was that strong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from alphazero.errors import UserError
+
+SUMMARY = "show how long runs took, all in, until their error was below given bounds"
+DEFAULT_POINTS = 12
+DEFAULT_POSITIONS_PER_SET = 200
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's options to `parser`."""
+    parser.add_argument(
+        "run_folders",
+        type=Path,
+        nargs="+",
+        metavar="RUN_FOLDER",
+        help="results of training runs of one game, such as those of several seeds",
+    )
+    parser.add_argument(
+        "--points", type=int, default=DEFAULT_POINTS, metavar="N", help="moments of each run (default: 12)"
+    )
+    parser.add_argument(
+        "--positions-per-set",
+        type=int,
+        default=DEFAULT_POSITIONS_PER_SET,
+        metavar="N",
+        help="solved positions of each set (default: 200)",
+    )
+    parser.add_argument(
+        "--errors",
+        type=float,
+        nargs="+",
+        metavar="PERCENT",
+        help="bounds of the mean error (default: 5 2 1 0.5)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where strength.json, tables, pictures and the page go (default: strength in the first run folder)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate the runs at moments along their way, write what came out and print the table; return 0."""
+    from alphazero.commands.evaluate import ProgressLines
+    from alphazero.config_loading import load_config
+    from alphazero.evaluation.agents import Setting
+    from alphazero.evaluation.run import Session, solved_positions_of
+    from alphazero.evaluation.strength import ERRORS, FORMAT, measure_strength, strength_record
+    from alphazero.evaluation.workers import WorkerPool
+    from alphazero.folders import require_writable
+    from alphazero.hardware.host import probe_cpu
+    from alphazero.network.engines import resolve_device
+    from alphazero.report.strength_page import render_strength_page, time_table, write_strength_parts
+
+    errors = _errors(arguments) or list(ERRORS)
+    for option, least in (("points", 2), ("positions_per_set", 1)):
+        if getattr(arguments, option) < least:
+            raise UserError(
+                f"--{option.replace('_', '-')} is {getattr(arguments, option)}; it must be at least {least}"
+            )
+    configs = [load_config(folder / "config.toml") for folder in arguments.run_folders]
+    games = {config.run.game for config in configs}
+    if len(games) > 1:
+        raise UserError(f"the runs play different games ({', '.join(sorted(games))}); give runs of one game")
+    first = configs[0]
+    positions, note = solved_positions_of(first.run.game, arguments.positions_per_set)
+    if not positions:
+        raise UserError(note)
+    out = arguments.out or arguments.run_folders[0] / "strength"
+    require_writable(out, "choose another --out")
+    device = str(resolve_device(first.inference.device))
+    setting = Setting(
+        search=replace(first.search, simulations=first.evaluation.simulations),
+        inference=replace(first.inference, device=device),
+        pure_mcts_simulations=first.evaluation.pure_mcts_simulations,
+    )
+    with WorkerPool(probe_cpu().usable_cores if device == "cpu" else 0) as pool:
+        session = Session(pool, setting, ProgressLines())
+        runs = [
+            strength_record(
+                folder.resolve().name,
+                config.run.seed,
+                measure_strength(session, folder, arguments.points, positions),
+            )
+            for folder, config in zip(arguments.run_folders, configs, strict=True)
+        ]
+    document = {
+        "format": FORMAT,
+        "game": first.run.game,
+        "simulations": setting.search.simulations,
+        "solved_note": note,
+        "errors": errors,
+        "runs": runs,
+    }
+    (out / "strength.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_strength_parts(document, out)
+    (out / "strength.html").write_text(render_strength_page(document), encoding="utf-8", newline="\n")
+    print(time_table(document).markdown())
+    print(f"page: {(out / 'strength.html').as_posix()}")
+    return 0
+
+
+def _errors(arguments: argparse.Namespace) -> list[float]:
+    """Return the bounds as shares, the largest first."""
+    percents = arguments.errors or []
+    for percent in percents:
+        if not 0 < percent < 100:
+            raise UserError(f"--errors {percent:g}: an error is in percent, more than 0 and less than 100")
+    return sorted((percent / 100 for percent in percents), reverse=True)

@@ -1,0 +1,176 @@
+"""`alphazero train`: a whole training run on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from alphazero.config import Config
+from alphazero.config_arguments import add_config_arguments, config_from_arguments
+from alphazero.config_loading import config_hash, load_config
+from alphazero.errors import UserError
+from alphazero.folders import require_writable
+
+# What of the run folder goes to the results.
+RESULT_FILES = (
+    "metrics.csv",
+    "config.toml",
+    "hardware.json",
+    "provenance.json",
+    "training.json",
+    "health.json",
+)
+RESULT_FOLDERS = ("weights", "tensorboard")
+MODEL_NAME = "model.safetensors"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's options to `parser`."""
+    add_config_arguments(parser)
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="a resolved configuration (from `alphazero config --out`), instead of the options above",
+    )
+    parser.add_argument("--steps", metavar="N", help="end after N training steps (training.max_steps)")
+    parser.add_argument(
+        "--single-process",
+        action="store_true",
+        help="self-play and learning in turns in one process, without a limit of time: slower, and the same "
+        "bit for bit with the same seed on a CPU (run.single_process=true training.max_minutes=0)",
+    )
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        metavar="FOLDER",
+        help="the run folder, with checkpoints and live metrics; the same folder goes on where it stopped "
+        "(default: checkpoints/PROFILE/GAME-HASH)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where the results go at the end (default: results/MACHINE/PROFILE/train/GAME_seedN)",
+    )
+    parser.add_argument(
+        "--evaluate",
+        choices=("auto", "yes", "no"),
+        default="auto",
+        help="score the agent and write the report at the end; auto: unless --steps cuts the run short",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, put the results in place, score the agent; return 0, 1 (failed) or 130 (interrupted)."""
+    config = _config(arguments)
+    if config.inference.simulated:
+        raise UserError(
+            f"inference.engine {config.inference.engine!r} answers nothing that could be learned from; it is "
+            "for `alphazero measure` alone, choose auto to train"
+        )
+    run_folder, out = _folders(arguments, config)
+    status = _train(config, run_folder)
+    if status != 0:
+        return status
+    _check_health(config, run_folder)
+    _publish(run_folder, out)
+    print(f"results: {out}", flush=True)
+    if arguments.evaluate == "yes" or (arguments.evaluate == "auto" and arguments.steps is None):
+        return _evaluate(out)
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    if arguments.config is not None:
+        others = (arguments.overrides, arguments.experiment, arguments.game, arguments.steps)
+        if any(others) or arguments.single_process:
+            raise UserError(
+                "--config is a whole configuration and takes no --set, --steps, --experiment, --game or "
+                "--single-process beside it; give those to `alphazero config --out` instead"
+            )
+        return load_config(arguments.config)
+    if arguments.steps is not None:
+        arguments.overrides.append(f"training.max_steps={arguments.steps}")
+    if arguments.single_process:
+        arguments.overrides += ["run.single_process=true", "training.max_minutes=0"]
+    resolved = config_from_arguments(arguments)
+    print("\n".join(resolved.summary_lines()), flush=True)
+    return resolved.config
+
+
+def _folders(arguments: argparse.Namespace, config: Config) -> tuple[Path, Path]:
+    """Return the run folder and the results folder, both there and writable."""
+    name = f"{config.run.game.replace(':', '.')}_seed{config.run.seed}"
+    profile = config.hardware_profile
+    run_folder = arguments.checkpoints or Path("checkpoints", profile, f"{name}-{config_hash(config)}")
+    out = arguments.out
+    if out is None:
+        from alphazero.hardware.probe import probe_hardware
+
+        machine = probe_hardware().machine_slug()
+        out = Path("results", machine, profile, "train", name)
+    for folder in (run_folder, out):
+        require_writable(folder, "make it writable, or choose other folders with --out and --checkpoints")
+    return run_folder, out
+
+
+def _train(config: Config, run_folder: Path) -> int:
+    from alphazero.metrics.progress import Progress
+    from alphazero.run.single_process import SingleProcessRun
+    from alphazero.run.training_run import TrainingRun
+
+    kind = SingleProcessRun if config.run.single_process else TrainingRun
+    with Progress(f"training {config.run.game}, profile {config.hardware_profile}, {run_folder}") as progress:
+        return kind(config, run_folder, progress).run()
+
+
+def _check_health(config: Config, run_folder: Path) -> None:
+    """Say in words what of a finished run is not as it should be; the report shows it, too."""
+    from alphazero.metrics.health import read_health
+    from alphazero.run.health import HEALTH_NAME, health_lines, measure_health
+    from alphazero.run.run_files import write_json
+
+    measured = measure_health(config, run_folder)
+    write_json(run_folder, HEALTH_NAME, measured)
+    print("\n".join(health_lines([reading.warning for reading in read_health(measured) if reading.warning])))
+
+
+def _publish(run_folder: Path, out: Path) -> None:
+    """Copy what a finished run leaves from the run folder to the results."""
+    from alphazero.training.checkpoint import WEIGHTS, CheckpointStore
+
+    try:
+        for name in RESULT_FILES:
+            if (run_folder / name).exists():
+                shutil.copyfile(run_folder / name, out / name)
+        for name in RESULT_FOLDERS:
+            shutil.rmtree(out / name, ignore_errors=True)
+            shutil.copytree(run_folder / name, out / name)
+        latest = CheckpointStore(run_folder).latest()
+        assert latest is not None
+        shutil.copyfile(latest / WEIGHTS, out / MODEL_NAME)
+    except OSError as error:
+        raise UserError(
+            f"the results could not be written to {out} ({error}); make room there and run the same command "
+            f"again (the trained agent is safe in {run_folder})"
+        ) from error
+
+
+def _evaluate(out: Path) -> int:
+    """Do what the workflow's rules evaluate and report do."""
+    from alphazero.commands import evaluate, report
+
+    for command, words in (
+        (evaluate, ["--run", str(out)]),
+        (report, [str(out)]),
+    ):
+        parser = argparse.ArgumentParser()
+        command.add_arguments(parser)
+        status: int = command.run(parser.parse_args(words))
+        if status != 0:
+            return status
+    print(f"report: {(out / 'report.html').resolve().as_uri()}", file=sys.stdout)
+    return 0

@@ -1,0 +1,154 @@
+"""Every setting of a run, as frozen dataclasses: one field, one meaning, one unit, one source.
+
+One merge order, later wins:
+
+    defaults (this file) < game < hardware profile (profiles/*.toml) < experiment (TOML) < command line
+
+A TOML file has one table for each dataclass below, under its field name in `Config`
+(`[inference] batch_size = 512`). On the command line a field is `--set inference.batch_size=512`.
+Paper values in the comments are AlphaZero's for chess (Silver et al. 2018).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+SIMULATED_PREFIX = "simulated:"  # of the names of engines that only take a device's time
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Residual network with a policy and a value head (AlphaZero: 19 blocks of 256 filters)."""
+
+    blocks: int = 3  # residual blocks
+    filters: int = 32  # channels of every convolution in the tower
+    policy_filters: int = 8  # channels of the 1x1 convolution in the policy head
+    value_filters: int = 8  # channels of the 1x1 convolution in the value head
+    value_hidden: int = 64  # units of the value head's hidden layer (paper: 256)
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """PUCT search, the same for self-play and evaluation."""
+
+    simulations: int = 800  # simulations a move, on top of any reused subtree (paper: 800)
+    mcts_backend: str = "auto"  # auto | cython | cpp | python
+    native_rules: bool = True  # compiled rules where the game has them; False: the Python twin
+    c_puct_init: float = 2.5  # paper: 1.25 on values from 0 to 1; ours go from -1 to 1
+    c_puct_base: float = 19652.0  # paper: 19652
+    first_play_urgency: str = "constant"  # Q of an unvisited edge: constant | parent
+    first_play_value: float = 0.0  # constant: the Q itself; parent: subtracted from the node's Q
+    leaves_per_tree: int = 1  # leaves in flight a tree in `BatchedSearch.search`; self-play always has one
+    virtual_loss: int = 1  # lost visits that each leaf in flight counts for; no effect with one leaf a tree
+    solver: bool = False  # hand certain wins and losses up the tree (MCTS-solver, Winands et al. 2008)
+    tree_reuse: bool = True  # keep the subtree of the played move (AlphaGo Zero)
+    root_noise_fraction: float = 0.25  # share of Dirichlet noise in the root's priors, self-play only
+    root_noise_alpha: float = 0.0  # Dirichlet alpha; 0: the game's own
+    temperature: float = 1.0  # moves are sampled from visit counts ** (1 / temperature) ...
+    temperature_moves: int = -1  # ... for the first so many moves of a game, then the best; -1: the game's
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """Who evaluates leaves, and how they are gathered into batches."""
+
+    placement: str = "server"  # server: one process owns the device | local: inside each actor
+    transport: str = "shared_memory"  # shared_memory | queue (the baseline's)
+    device: str = "auto"  # auto | cpu | cuda | cuda:N
+    # auto (measured at start) | eager | frozen (folded batch norm, CPU) | openvino (CPU, if installed) | graphs
+    # (CUDA graphs) | simulated:a100, :t4 or :laptop (takes such a device's time, for measuring what feeds it)
+    engine: str = "auto"
+    batch_size: int = 256  # rows at most in one forward pass
+    batch_timeout_ms: float = 15.0  # longest wait for a batch to fill
+    collection: str = "adaptive"  # drain (stop when the queue is empty) | plan (minimum fill) | adaptive
+    min_fill: float = 0.25  # plan: share of batch_size to wait for, up to twice the timeout
+    use_amp: bool = True  # half precision on CUDA, and on CPUs with bfloat16 instructions
+    pinned_memory: bool = True  # page-locked staging buffers on CUDA; no effect on CPU
+    threads: int = 1  # CPU threads of an inference engine that runs on the CPU
+    cache_positions: int = 0  # local: answers that an actor remembers until new weights come; 0: none
+
+    @property
+    def simulated(self) -> bool:
+        """Whether nothing is evaluated, so that nothing measured is a measurement of this machine."""
+        return self.engine.startswith(SIMULATED_PREFIX)
+
+
+@dataclass(frozen=True)
+class SelfPlayConfig:
+    """Actor processes and the games they play."""
+
+    actors: int = 4  # actor processes
+    games_per_actor: int = 64  # games an actor plays at once, one leaf in flight each
+    groups: int = 2  # groups an actor's games take turns in, so that selection overlaps evaluation
+    random_opening_moves: int = 0  # games begin with 0 to so many random moves, not learned from (paper: 0)
+    max_restarts: int = 3  # times one actor may die and be started again in a run
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The learner, the replay buffer, and how far to go."""
+
+    batch_size: int = 1024  # positions a step (paper: 4096)
+    learning_rate: float = 2e-3  # peak of the schedule
+    warmup_steps: int = 50  # steps over which the learning rate rises to its peak
+    final_learning_rate_fraction: float = 0.05  # cosine decay ends at this share of the peak
+    optimizer: str = "adamw"  # adamw | sgd (momentum 0.9, as in the paper)
+    weight_decay: float = 1e-4  # paper: 1e-4
+    gradient_clip: float = 1.0  # largest global L2 norm of the gradient
+    value_loss_weight: float = 1.0  # paper: 1
+    weight_average_decay: float = 0.0  # a step, of the averaged weights that play; 0: the newest (paper)
+    root_value_share: float = 0.0  # share of the search's root value in the value target (paper: 0)
+    symmetries: bool = True  # train on a random symmetry of each position
+    use_amp: bool = True  # half precision on CUDA, and on CPUs with bfloat16 instructions
+    pinned_memory: bool = True  # page-locked batches and non-blocking copies on CUDA
+    threads: int = 1  # CPU threads of the learner
+    replay_capacity: int = 500_000  # positions kept (paper: 1 million games)
+    replay_ratio: float = 4.0  # positions trained / positions generated, held by counting
+    min_positions: int = 5_000  # positions generated before the first step
+    # So many positions at the start are searched with equal priors and values of 0: an untrained network says
+    # no more than that, but takes thirty times as long. 0: ask it nevertheless (paper)
+    untrained_positions: int = 0
+    untrained_replay_ratio: float = 4.0  # replay ratio of these, all of it before the first weights play
+    positions: int = 200_000  # the run ends when self-play has generated so many positions ...
+    max_minutes: float = 0.0  # ... or after so many minutes, whichever comes first; 0: no limit
+    max_steps: int = 0  # ... or after so many training steps; 0: no limit
+    publish_every_steps: int = 10  # steps between new weights for the actors
+    checkpoint_every_minutes: float = 2.0  # minutes between checkpoints
+    keep_checkpoints: int = 2  # full checkpoints kept; weights for the learning curve are kept besides
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How an agent is scored."""
+
+    simulations: int = 800  # simulations a move, without root noise, at temperature 0
+    positions_per_set: int = 1000  # positions of each solved set (at most 1000)
+    match_games: int = 200  # games against each opponent
+    pure_mcts_simulations: int = 800  # simulations of the pure MCTS opponent
+    opening_moves: int = 2  # random moves that vary the openings of a match
+    curve_points: int = 6  # checkpoints along the run that the learning curves show
+    curve_positions_per_set: int = 100  # positions of each set at those points
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What is run, and where it writes."""
+
+    game: str = "connect_four"  # a registered game, or "package.module:Class"
+    seed: int = 0  # every generator of the run is derived from it
+    single_process: bool = False  # all in one process, in turns: slower, repeats bit for bit on a CPU
+    log_every_seconds: float = 10.0  # between two progress lines and two rows of metrics.csv
+
+
+@dataclass(frozen=True)
+class Config:
+    """A resolved configuration; `hardware_profile` names the profile it came from."""
+
+    hardware_profile: str = "none"
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+    selfplay: SelfPlayConfig = field(default_factory=SelfPlayConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    run: RunConfig = field(default_factory=RunConfig)

@@ -1,0 +1,21 @@
+"""Folders that results are written to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alphazero.errors import UserError
+
+
+def require_writable(folder: Path, advice: str) -> None:
+    """Make `folder` and see that it can be written, before anything is measured that could be lost.
+
+    Raises UserError, ending in `advice`, if not.
+    """
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}; {advice}") from error

@@ -1,0 +1,82 @@
+"""Games by name, `get_game("connect_four")`, and your own by place, `get_game("package.module:MyGame")`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterable
+
+from alphazero.errors import UserError
+from alphazero.games.contract import check_attributes
+from alphazero.games.game import Game
+
+# name -> "module:class"; imported when first asked for.
+_BUILT_IN = {
+    "chess": "alphazero.games.chess:Chess",
+    "connect_four": "alphazero.games.connect_four:ConnectFour",
+    "tic_tac_toe": "alphazero.games.tic_tac_toe:TicTacToe",
+}
+_PLUGGED_IN: dict[str, Callable[[], Game]] = {}
+_INSTANCES: dict[str, Game] = {}
+
+
+def game_names() -> list[str]:
+    """Return the names of all games, sorted."""
+    return sorted({*_BUILT_IN, *_PLUGGED_IN})
+
+
+def register(name: str, factory: Callable[[], Game]) -> None:
+    """Add a game of your own under `name`, in this process; UserError if the name is taken."""
+    if name in _BUILT_IN or name in _PLUGGED_IN:
+        raise UserError(f"a game called {name!r} is registered already; choose another name")
+    _PLUGGED_IN[name] = factory
+
+
+def get_game(name: str) -> Game:
+    """Return the game called `name`, or import it from "module:class".
+
+    The second form needs no registration, so that it also works in processes that are started afresh.
+    The same instance is returned every time: games are stateless.
+    Raises UserError for an unknown name, a plug-in that can't be loaded and one that is not a game.
+    """
+    if name not in _INSTANCES:
+        game = _PLUGGED_IN[name]() if name in _PLUGGED_IN else _import_game(name)
+        check_attributes(game)
+        _INSTANCES[name] = game
+    return _INSTANCES[name]
+
+
+def _import_game(name: str) -> Game:
+    """Import "module:class" and construct it; every failure says what is wrong with `name`."""
+    module_name, colon, class_name = _BUILT_IN.get(name, name).partition(":")
+    if not colon:
+        raise UserError(
+            f"unknown game {name!r}{_nearest(name, game_names())} (known: {', '.join(game_names())}; "
+            "a game of your own: 'package.module:ClassName')"
+        )
+    if not all(part.isidentifier() for part in [*module_name.split("."), class_name]):
+        raise UserError(f"cannot load game {name!r}: the form is 'package.module:ClassName'")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and module_name.startswith(str(error.name)):
+            reason = f"there is no module {error.name!r}; is the folder that holds it on PYTHONPATH?"
+        else:
+            reason = f"importing {module_name!r} raised {type(error).__name__}: {error}"
+        raise UserError(f"cannot load game {name!r}: {reason}") from error
+    if not hasattr(module, class_name):
+        hint = _nearest(class_name, vars(module))
+        raise UserError(f"cannot load game {name!r}: {module_name!r} has no {class_name!r}{hint}")
+    try:
+        game: Game = getattr(module, class_name)()
+    except Exception as error:
+        raise UserError(
+            f"cannot load game {name!r}: {class_name}() must give the game, "
+            f"but raised {type(error).__name__}: {error}"
+        ) from error
+    return game
+
+
+def _nearest(wrong: str, right: Iterable[str]) -> str:
+    matches = difflib.get_close_matches(wrong, right, n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

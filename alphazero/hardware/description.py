@@ -1,0 +1,169 @@
+"""What a machine is, as plain data: devices, cores and memory. `probe` fills it in, nothing here looks.
+
+Memory is in MiB (2**20 bytes). None means that the machine did not say; no number is ever made up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from alphazero.errors import UserError
+
+
+@dataclass(frozen=True)
+class MigInstance:
+    """One slice of a GPU in Multi-Instance GPU mode: CUDA sees it as a device of its own."""
+
+    index: int
+    uuid: str
+    name: str
+    memory_total_mib: int | None
+    memory_free_mib: int | None
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU that CUDA_VISIBLE_DEVICES leaves visible.
+
+    With MIG on, memory and name of the device a process gets are those of its first visible instance:
+    `device_name`, `device_memory_total_mib` and `device_memory_free_mib` say them in both cases.
+    """
+
+    index: int  # NVML's number, in the order of the PCI bus
+    cuda_index: int  # N in cuda:N, the position among the visible devices
+    name: str
+    uuid: str | None
+    memory_total_mib: int | None
+    memory_free_mib: int | None
+    compute_capability: str | None  # such as "9.0"
+    power_limit_w: float | None
+    mig_enabled: bool | None  # None: this GPU has no such mode
+    mig_instances: tuple[MigInstance, ...] = ()
+
+    @property
+    def device_name(self) -> str:
+        return self.mig_instances[0].name if self.mig_instances else self.name
+
+    @property
+    def device_memory_total_mib(self) -> int | None:
+        return self._memory("memory_total_mib")
+
+    @property
+    def device_memory_free_mib(self) -> int | None:
+        return self._memory("memory_free_mib")
+
+    def _memory(self, field: str) -> int | None:
+        if self.mig_enabled and not self.mig_instances:
+            return 0  # a GPU in MIG mode without an instance runs nothing
+        memory: int | None = getattr(self.mig_instances[0] if self.mig_instances else self, field)
+        return memory
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """The processor, and every number that limits how many of its cores this process may use."""
+
+    model: str
+    logical_cores: int  # what the operating system counts
+    affinity_cores: int | None  # cores this process may be scheduled on; None: not known on this system
+    cgroup_cores: (
+        float | None
+    )  # CPU quota of the control group (containers), may be a fraction; None: no quota
+    usable_cores: int  # the smallest of the three, rounded down, at least 1
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Memory of the host. `usable_mib` is the smaller of the physical size and the cgroup's limit."""
+
+    total_mib: int
+    available_mib: int  # free for new processes now, within the cgroup's limit
+    cgroup_limit_mib: int | None
+    usable_mib: int
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """One machine as seen by this process. `warnings` says in sentences what could not be used, and why."""
+
+    gpus: tuple[Gpu, ...]
+    driver_version: str | None
+    cuda_driver_version: str | None  # newest CUDA the driver serves, such as "12.8"
+    torch_version: str | None  # None: torch is not installed
+    torch_cuda_version: str | None  # CUDA that torch was built for; None: a build without CUDA
+    gpu_problem: str | None  # why no GPU can be used though one may be there
+    cpu: Cpu
+    memory: Memory
+    operating_system: str
+    python_version: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def selected_gpu(self) -> Gpu | None:
+        """The GPU a run uses: of those torch can use the one with most free memory, the first of equals."""
+        if self.gpu_problem is not None or not self.gpus:
+            return None
+        return max(self.gpus, key=lambda gpu: (gpu.device_memory_free_mib or 0, -gpu.cuda_index))
+
+    def gpu_for(self, device: str) -> Gpu | None:
+        """Return the GPU that `device` (auto, cpu, cuda or cuda:N) means; None: the CPU, or no such GPU."""
+        if device == "cpu" or self.selected_gpu is None:
+            return None
+        if device == "auto":
+            return self.selected_gpu
+        number = int(device.partition(":")[2] or 0)  # plain cuda is torch's current device, the first
+        return next((gpu for gpu in self.gpus if gpu.cuda_index == number), None)
+
+    def machine_slug(self) -> str:
+        """Return the name of this machine's folder under `results/`: its device and usable cores.
+
+        Such as `nvidia-h200-16c`, or `amd-epyc-2c` without a usable GPU: lower-case letters, digits, hyphens.
+        """
+        gpu = self.selected_gpu
+        return f"{_slug(gpu.device_name if gpu else self.cpu.model)}-{self.cpu.usable_cores}c"
+
+    def to_json(self) -> dict[str, object]:
+        """Return everything as JSON data; the keys are the field names, see docs/configuration.md."""
+        gpu = self.selected_gpu
+        return {
+            "machine": self.machine_slug(),
+            "selected_gpu": gpu.cuda_index if gpu else None,
+            **dataclasses.asdict(self),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Hardware:
+        """Return the machine that `to_json` described; UserError if `data` is something else."""
+        try:
+            fields = {field.name: data[field.name] for field in dataclasses.fields(cls)}
+            gpus = [
+                Gpu(
+                    **{
+                        **gpu,
+                        "mig_instances": tuple(MigInstance(**slice_) for slice_ in gpu["mig_instances"]),
+                    }
+                )
+                for gpu in fields["gpus"]
+            ]
+            fields |= {"gpus": tuple(gpus), "warnings": tuple(fields["warnings"])}
+            fields |= {"cpu": Cpu(**fields["cpu"]), "memory": Memory(**fields["memory"])}
+            return cls(**fields)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"not a machine's description ({error}); write one with `alphazero detect --out FILE.json`"
+            ) from error
+
+
+def _slug(name: str) -> str:
+    """Return a device's name in lower case, without trade marks, clock rates and filler words."""
+    words = name.lower()
+    words = re.sub(r"\((r|tm|c)\)", " ", words)
+    words = re.sub(r"@.*$", " ", words)
+    words = re.sub(
+        r"\b\d+-core\b|\b(cpu|gpu|processor|with radeon graphics|geforce|graphics device)\b", " ", words
+    )
+    return re.sub(r"[^a-z0-9]+", "-", words).strip("-") or "unknown"

@@ -1,0 +1,312 @@
+"""Fits the numbers of a hardware profile to the machine and to the length of the run.
+
+Actors go by cores, batches and replay by memory; a run of few steps (`training.max_steps`) plays no more games
+than they need. Pure functions of the configuration and the machine's description. A value that the user gave (in an
+experiment or on the command line) is never changed; if it does not fit, a warning says so.
+
+What device memory is estimated to hold, in bytes, with float32 throughout (half precision needs less):
+
+    position    P = filters * H * W * 4                       one tensor of the tower
+    weights     9 * (planes * filters + 2 * blocks * filters**2) * 4 + heads
+    inference   batch * (observation * 5 + 6 * P)             uint8 and float32 input, live tensors
+    training    batch * (observation * 5 + (6 * blocks + 4) * P) + 4 * weights
+                                                              what backward keeps: input, normalised and
+                                                              rectified, of two convolutions a block;
+                                                              weights, gradients, two moments
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from alphazero.config import Config
+from alphazero.errors import UserError
+from alphazero.hardware.description import Hardware
+
+_MIB = 2**20
+_CUDA_CONTEXT_MIB = (
+    600  # allowance (not measured) for a process with torch on CUDA: server and learner have one
+)
+_SHARE_OF_FREE_MEMORY = 0.8  # the rest is left to the allocator's gaps and to other programs
+_SHARE_FOR_REPLAY = 0.25  # of the host's usable memory
+_SHARE_FOR_CACHES = 0.1  # of the host's usable memory, all actors together
+_MOST_GAMES_PER_ACTOR = 512
+_SMALLEST_BATCH = 8
+# Without a GPU, positions are dear and steps are not: as in profiles/cpu.toml.
+_CPU_TRAINING_BATCH = 256
+_CPU_REPLAY_RATIO = 16.0
+
+
+class GameShape(Protocol):
+    """The part of a `Game` that sizes depend on."""
+
+    num_actions: int
+    max_legal_actions: int
+    max_game_length: int
+    observation_shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted configuration: a sentence for each change, and for each explicit value that does not fit."""
+
+    config: Config
+    changed: tuple[str, ...]  # dotted names
+    adjustments: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def fit_to_hardware(
+    config: Config,
+    hardware: Hardware,
+    game: GameShape,
+    fixed: Collection[str] = (),
+    profiled: Collection[str] = (),
+) -> Fitted:
+    """Return `config` fitted to `hardware`.
+
+    The fields in `fixed` (dotted names) keep their values; those in `profiled` were chosen by a hardware
+    profile, perhaps one measured on this machine: they are lowered where they must be, but actors are not
+    raised.
+    """
+    fitting = _Fitting(config, hardware, game, frozenset(fixed), frozenset(profiled))
+    fitting.choose_device()
+    fitting.fit_actors()
+    fitting.fit_training_to_cpu()
+    fitting.fit_batches()
+    fitting.fit_short_run()
+    fitting.fit_untrained()
+    fitting.fit_games_per_actor()
+    fitting.fit_replay()
+    fitting.fit_cache()
+    return Fitted(fitting.config, tuple(fitting.changed), tuple(fitting.adjustments), tuple(fitting.warnings))
+
+
+def network_bytes(config: Config, game: GameShape) -> int:
+    """Return the estimated size of the weights, float32."""
+    planes, height, width = game.observation_shape
+    network = config.network
+    tower = 9 * (planes * network.filters + 2 * network.blocks * network.filters**2)
+    policy = (
+        network.filters * network.policy_filters + network.policy_filters * height * width * game.num_actions
+    )
+    value = (
+        network.filters * network.value_filters
+        + network.value_filters * height * width * network.value_hidden
+    )
+    return 4 * (tower + policy + value)
+
+
+def inference_bytes(config: Config, game: GameShape, batch_size: int) -> int:
+    """Return the estimated device memory of one forward pass of `batch_size` rows."""
+    planes, height, width = game.observation_shape
+    row = 5 * planes * height * width + 6 * 4 * config.network.filters * height * width
+    return batch_size * row + network_bytes(config, game)
+
+
+def training_bytes(config: Config, game: GameShape, batch_size: int) -> int:
+    """Return the estimated device memory of one training step on `batch_size` positions."""
+    planes, height, width = game.observation_shape
+    kept = 6 * config.network.blocks + 4
+    row = 5 * planes * height * width + kept * 4 * config.network.filters * height * width
+    return batch_size * row + 4 * network_bytes(config, game)
+
+
+def replay_bytes_per_position(game: GameShape) -> int:
+    """Return the most that one position takes in the replay buffer: observation, visited actions, targets."""
+    planes, height, width = game.observation_shape
+    return planes * height * width + 8 * game.max_legal_actions + 32
+
+
+class _Fitting:
+    """Carries the configuration through the steps of `fit_to_hardware`, and notes what each one changes."""
+
+    def __init__(
+        self,
+        config: Config,
+        hardware: Hardware,
+        game: GameShape,
+        fixed: frozenset[str],
+        profiled: frozenset[str],
+    ) -> None:
+        self.config = config
+        self.hardware = hardware
+        self.game = game
+        self.fixed = fixed
+        self.profiled = profiled
+        self.changed: list[str] = []
+        self.adjustments: list[str] = []
+        self.warnings: list[str] = []
+
+    def choose_device(self) -> None:
+        """Settle which GPU, or say that there is none; UserError if a GPU was asked for that is not there."""
+        device, gpus = self.config.inference.device, self.hardware.gpus
+        gpu = self.hardware.gpu_for(device)
+        if gpu is None and device.startswith("cuda"):
+            visible = ", ".join(f"cuda:{known.cuda_index}" for known in gpus)
+            problem = self.hardware.gpu_problem or f"there is only {visible}"
+            raise UserError(f"inference.device is '{device}', but {problem}; set it to auto or cpu")
+        if gpu is None and device == "auto" and self.config.inference.placement == "server":
+            self.warnings.append(f"the inference server runs on the CPU: {self.hardware.gpu_problem}")
+        if gpu is not None and device == "auto" and len(gpus) > 1:
+            reason = f"{gpu.device_name} has most free memory of {len(gpus)} GPUs"
+            self._set("inference.device", f"cuda:{gpu.cuda_index}", reason)
+
+    def fit_actors(self) -> None:
+        cores = self.hardware.cpu.usable_cores
+        actors = self.config.selfplay.actors
+        if self.config.inference.placement == "local":
+            chosen = "selfplay.actors" in self.fixed | self.profiled
+            if actors > cores or (actors < cores and not chosen):
+                reason = f"each actor evaluates by itself, so one for each usable core ({cores})"
+                self._set("selfplay.actors", cores, reason)
+            return
+        kept_free = 2 if cores >= 6 else 1
+        most = max(1, cores - kept_free)
+        if actors > most:
+            reason = f"usable cores: {cores}, {kept_free} of them for the inference server and the learner"
+            self._set("selfplay.actors", most, reason)
+
+    def fit_batches(self) -> None:
+        budget, place = self._device_budget()
+        for name, estimate, needs_room_for in (
+            ("inference.batch_size", inference_bytes, "activations"),
+            ("training.batch_size", training_bytes, "activations and optimizer"),
+        ):
+            batch_size = wanted = int(_get(self.config, name))
+            while batch_size > _SMALLEST_BATCH and estimate(self.config, self.game, batch_size) > budget:
+                batch_size = max(_SMALLEST_BATCH, batch_size // 2)
+            if batch_size != wanted:
+                needed = estimate(self.config, self.game, wanted) / _MIB
+                self._set(
+                    name,
+                    batch_size,
+                    f"{needs_room_for} for {wanted} rows need about {needed:,.0f} MiB, and {place} "
+                    f"leaves {max(0.0, budget / _MIB):,.0f} MiB for them",
+                )
+            budget -= estimate(self.config, self.game, int(_get(self.config, name)))
+
+    def fit_training_to_cpu(self) -> None:
+        """Without a GPU, large batches only make steps rare and long, and self-play is what takes the time."""
+        if self.hardware.gpu_for(self.config.inference.device) is not None:
+            return
+        if self.config.training.batch_size > _CPU_TRAINING_BATCH:
+            self._set("training.batch_size", _CPU_TRAINING_BATCH, "the learner runs on the CPU")
+        if (
+            self.config.training.replay_ratio < _CPU_REPLAY_RATIO
+            and "training.replay_ratio" not in self.fixed
+        ):
+            reason = "self-play runs on the CPU: positions are dear, so each is trained on more often"
+            self._set("training.replay_ratio", _CPU_REPLAY_RATIO, reason)
+
+    def fit_short_run(self) -> None:
+        """Let a run that would end before the profile begins to train play no more than its steps need.
+
+        Games begun together end together, so of many at once the first would take as long as all of them.
+        Enough are those that yield the positions if each is half as long as any can be.
+        """
+        selfplay, training = self.config.selfplay, self.config.training
+        steps, batch_size = training.max_steps, training.batch_size
+        needed = max(batch_size, math.ceil(steps * batch_size / training.replay_ratio))
+        if training.untrained_positions:  # one batch of them earns steps at a ratio of its own
+            still_owed = max(0.0, steps - training.untrained_replay_ratio) * batch_size
+            needed = batch_size + math.ceil(still_owed / training.replay_ratio)
+        waits = {"training.min_positions", "training.untrained_positions"}
+        first_step = max(training.min_positions, training.untrained_positions)
+        if not steps or needed >= first_step or waits & self.fixed:
+            return
+        reason = f"{steps} steps need {needed:,} positions in all, the first one only a batch of them"
+        for name in sorted(waits):
+            if int(_get(self.config, name)) > batch_size:
+                self._set(name, batch_size, reason)
+        enough = math.ceil(2 * needed / self.game.max_game_length / selfplay.actors)
+        games = max(selfplay.groups, enough)
+        if games < selfplay.games_per_actor and "selfplay.games_per_actor" not in self.fixed:
+            reason = (
+                f"{selfplay.actors} x {games} games yield the {needed:,} positions of {steps} steps; more at "
+                f"once would fill larger batches than {selfplay.actors * games} rows, but all end later"
+            )
+            self._set("selfplay.games_per_actor", games, reason)
+
+    def fit_untrained(self) -> None:
+        """Leave a run of few positions some that a trained network plays."""
+        training = self.config.training
+        most = training.positions // 2
+        if training.untrained_positions > most and "training.untrained_positions" not in self.fixed:
+            reason = f"at most half of the run's {training.positions:,} positions"
+            self._set("training.untrained_positions", most, reason)
+
+    def fit_games_per_actor(self) -> None:
+        """Let one group of all actors' games fill a batch, while the other groups select."""
+        selfplay, batch_size = self.config.selfplay, self.config.inference.batch_size
+        settled = "selfplay.games_per_actor" in self.fixed.union(self.changed)
+        if self.config.inference.placement == "local" or settled:
+            return
+        needed = math.ceil(batch_size * selfplay.groups / selfplay.actors)
+        games = min(needed, max(_MOST_GAMES_PER_ACTOR, selfplay.games_per_actor))
+        if games > selfplay.games_per_actor:
+            reason = f"{selfplay.actors} x {games} games in {selfplay.groups} groups can fill a batch"
+            if games < needed:
+                reason = f"the most an actor is given; {needed} would fill a batch"
+            self._set("selfplay.games_per_actor", games, reason)
+        if games < needed:
+            rows = selfplay.actors * games // selfplay.groups
+            reason = f"{selfplay.actors} x {games} games in {selfplay.groups} groups fill no larger batch"
+            self._set("inference.batch_size", rows, reason)
+
+    def fit_replay(self) -> None:
+        memory = self.hardware.memory.usable_mib
+        each = replay_bytes_per_position(self.game)
+        most = int(memory * _MIB * _SHARE_FOR_REPLAY / each)
+        capacity = self.config.training.replay_capacity
+        if capacity > most:
+            reason = f"more positions of {each} bytes than a quarter of the {memory:,} MiB of memory holds"
+            self._set("training.replay_capacity", max(most, self.config.training.batch_size), reason)
+
+    def fit_cache(self) -> None:
+        """Let the caches of all actors take a tenth of the memory: logits of all actions, value and key."""
+        planes, height, width = self.game.observation_shape
+        each = 4 * (self.game.num_actions + 1) + planes * height * width + 200
+        memory = self.hardware.memory.usable_mib
+        most = int(memory * _MIB * _SHARE_FOR_CACHES / self.config.selfplay.actors / each)
+        if self.config.inference.cache_positions > most:
+            reason = (
+                f"the actors' caches of {each} bytes a position get a tenth of the {memory:,} MiB of memory"
+            )
+            self._set("inference.cache_positions", most, reason)
+
+    def _device_budget(self) -> tuple[float, str]:
+        """Return the bytes that training and inference may share, and where."""
+        gpu = self.hardware.gpu_for(self.config.inference.device)
+        if gpu is not None:
+            free = gpu.device_memory_free_mib
+            if free is None:
+                return math.inf, gpu.device_name
+            contexts = 2 * _CUDA_CONTEXT_MIB
+            return (
+                max(0.0, free * _SHARE_OF_FREE_MEMORY - contexts) * _MIB,
+                f"{gpu.device_name} ({free:,} MiB free)",
+            )
+        available = self.hardware.memory.available_mib
+        return available * _SHARE_OF_FREE_MEMORY * _MIB, f"the host's memory ({available:,} MiB available)"
+
+    def _set(self, name: str, value: int | float | str, reason: str) -> None:
+        """Change a field and say why; keep a fixed one and say what would fit."""
+        old = _get(self.config, name)
+        if name in self.fixed:
+            self.warnings.append(f"{name} = {old} is kept as given, though {value} would fit: {reason}")
+            return
+        section, _, field = name.partition(".")
+        changed_section = replace(getattr(self.config, section), **{field: value})
+        self.config = replace(self.config, **{section: changed_section})
+        self.changed.append(name)
+        self.adjustments.append(f"{name} {old} -> {value}: {reason}")
+
+
+def _get(config: Config, name: str) -> int | float | str:
+    section, _, field = name.partition(".")
+    value: int | float | str = getattr(getattr(config, section), field)
+    return value

@@ -1,0 +1,115 @@
+"""The spine: the whole of AlphaZero in one process. Read this first.
+
+Self-play, replay, learning and new weights follow one another in one flat loop. A real run
+(`alphazero.run.training_run`) calls the same functions, but lets actors, inference server and learner do it
+at the same time. Here nothing depends on timing, so a run with a given seed repeats bit for bit on a CPU;
+`alphazero train --single-process` makes a whole run of it.
+
+Source: Silver et al., 'A general reinforcement learning algorithm that masters chess, shogi, and Go through
+self-play' (2018).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+from alphazero.config import Config, TrainingConfig
+from alphazero.games.registry import get_game
+from alphazero.network.cached_evaluator import CachedEvaluator
+from alphazero.network.engines import make_engine, resolve_device
+from alphazero.network.resnet import PolicyValueNetwork, build_network
+from alphazero.records import Episode
+from alphazero.seeding import generator
+from alphazero.selfplay.game_group import GameGroup
+from alphazero.training.learner import Learner, LossRecord
+from alphazero.training.replay_buffer import ReplayBuffer
+from alphazero.training.replay_ratio import replay_ratio_gate
+
+
+class Watcher(Protocol):
+    """Is told how a run goes on; what it does must not change the run."""
+
+    def on_start(self, learner: Learner, replay_buffer: ReplayBuffer) -> None:
+        """All is there, and nothing was played or learned yet."""
+        ...
+
+    def on_episode(self, episode: Episode, weights_version: int) -> None:
+        """A game has ended and is in the replay buffer; `weights_version` is the newest."""
+        ...
+
+    def on_step(self, losses: LossRecord) -> None:
+        """A training step was done."""
+        ...
+
+
+def train_in_one_process(config: Config, watcher: Watcher | None = None) -> PolicyValueNetwork:
+    """Train until `training.positions` are generated or `training.max_steps` done; return the agent.
+
+    Plays `selfplay.games_per_actor` games at once.
+    """
+    training, inference, selfplay = config.training, config.inference, config.selfplay
+    game = get_game(config.run.game)
+    device = resolve_device(inference.device)
+    torch.manual_seed(config.run.seed)
+    network = build_network(game, config.network)
+    engine = make_engine(
+        inference.engine,
+        network,
+        str(device),
+        inference.use_amp,
+        inference.pinned_memory,
+        max_batch=selfplay.games_per_actor,
+    )
+    cache = CachedEvaluator(engine.evaluate, game.num_actions, inference.cache_positions)
+    evaluate = cache if inference.cache_positions else engine.evaluate
+    learner = Learner(network, training, device)
+    replay_buffer = ReplayBuffer(
+        training.replay_capacity, game, training.symmetries, training.root_value_share
+    )
+    gate = replay_ratio_gate(training)
+    games = GameGroup(
+        game,
+        config.search,
+        selfplay.games_per_actor,
+        config.run.seed,
+        opening_moves=selfplay.random_opening_moves,
+    )
+    sampling = generator(config.run.seed, "replay sampling")
+    weights_version = 0
+    if watcher is not None:
+        watcher.on_start(learner, replay_buffer)
+
+    while (progress := fraction_done(training, replay_buffer.total_positions, learner.steps)) < 1.0:
+        # Self-play: one leaf in each game, evaluated together.
+        if replay_buffer.total_positions < training.untrained_positions:
+            games.advance_untrained()
+        else:
+            rows = games.collect()
+            policy_logits, values = evaluate(games.search.observations[:rows])
+            games.apply(policy_logits, values, weights_version)
+        for episode in games.take_episodes():
+            replay_buffer.add_episode(episode)
+            if watcher is not None:
+                watcher.on_episode(episode, weights_version)
+
+        # Learning: as many steps as the replay ratio owes to the positions generated.
+        for _ in range(gate.steps_allowed(replay_buffer.total_positions, learner.steps)):
+            batch = replay_buffer.sample(training.batch_size, sampling)
+            losses = learner.train_step(batch, progress)
+            if learner.steps % training.publish_every_steps == 0:
+                weights_version += 1
+                engine.load_weights(learner.agent.state_dict())
+                cache.clear()
+            if watcher is not None:
+                watcher.on_step(losses)
+    return learner.agent
+
+
+def fraction_done(training: TrainingConfig, positions: int, steps: int) -> float:
+    """Return how much of a run is behind, 0 to 1, by the first of its limits that count something."""
+    fractions = [positions / training.positions]
+    if training.max_steps:
+        fractions.append(steps / training.max_steps)
+    return min(1.0, max(fractions))

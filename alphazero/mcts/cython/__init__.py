@@ -1,0 +1,1 @@
+"""The tree backend in Cython: `alphazero.mcts.cython._trees.CythonTrees`, once built (`make build`)."""

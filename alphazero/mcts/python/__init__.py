@@ -1,0 +1,1 @@
+"""The reference tree backend, in plain Python: what the compiled ones have to agree with."""

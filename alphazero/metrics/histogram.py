@@ -1,0 +1,132 @@
+"""Latencies and rates, cheap enough to be kept while a batch is on its way."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+LOWEST_S = 1e-6  # lower edge of the first bucket
+DECADES = 8  # up to 100 s
+BUCKETS_PER_DECADE = 40  # a bucket is 5.9 % wide, which bounds the error of a quantile
+BUCKETS = DECADES * BUCKETS_PER_DECADE
+FILL_BINS = 20  # of a distribution of fill rates, each 5 % wide
+
+
+class LatencyHistogram:
+    """Counts of times in logarithmic buckets, from 1 microsecond to 100 seconds.
+
+    All that it knows is one int64 array, so that histograms of several processes are merged by adding
+    arrays and may lie in shared memory:
+
+        array[0]            sum of all times in nanoseconds (the mean is exact)
+        array[1 + i]        times t with  LOWEST_S * 10 ** (i / 40) <= t < LOWEST_S * 10 ** ((i + 1) / 40)
+
+    Times below the first bucket count in the first, times above the last in the last. One writer at a time.
+    """
+
+    SIZE = 1 + BUCKETS  # length of the array
+
+    def __init__(self, array: npt.NDArray[np.int64] | None = None) -> None:
+        """Start empty, or go on with `array`, int64 [SIZE], which is used in place."""
+        self.array = np.zeros(self.SIZE, np.int64) if array is None else array
+
+    def add(self, seconds: float | npt.NDArray[np.float64], count: int = 1) -> None:
+        """Count one time, `count` times over, or every time of an array."""
+        times = np.atleast_1d(np.asarray(seconds, np.float64))
+        position = np.log10(np.maximum(times, LOWEST_S) / LOWEST_S) * BUCKETS_PER_DECADE
+        bucket = np.minimum(position.astype(np.int64), BUCKETS - 1)
+        np.add.at(self.array, 1 + bucket, count)
+        self.array[0] += int(np.rint(times.sum() * 1e9)) * count
+
+    def merge(self, array: npt.NDArray[np.int64]) -> None:
+        """Add what another histogram has counted, given its array."""
+        self.array += array
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.array[:] = 0
+
+    @property
+    def count(self) -> int:
+        """How many times were counted."""
+        return int(self.array[1:].sum())
+
+    def mean(self) -> float | None:
+        """Return the mean in seconds; None if nothing was counted."""
+        count = self.count
+        return float(self.array[0]) / 1e9 / count if count else None
+
+    def quantile(self, share: float) -> float | None:
+        """Return the time in seconds that `share` (0 to 1) of the times do not exceed, to within 6 %.
+
+        Interpolated geometrically within its bucket. None if nothing was counted.
+        """
+        counts = self.array[1:]
+        total = int(counts.sum())
+        if not total:
+            return None
+        wanted = share * total
+        cumulative = np.cumsum(counts)
+        bucket = min(int(np.searchsorted(cumulative, max(wanted, 1e-9))), BUCKETS - 1)
+        inside = (wanted - (cumulative[bucket] - counts[bucket])) / counts[bucket] if counts[bucket] else 0.0
+        return float(LOWEST_S * 10 ** ((bucket + min(max(inside, 0.0), 1.0)) / BUCKETS_PER_DECADE))
+
+    def metrics(self) -> dict[str, float]:
+        """Return the three inference latencies of the catalog in ms; empty if nothing was counted."""
+        mean, p50, p99 = self.mean(), self.quantile(0.5), self.quantile(0.99)
+        if mean is None or p50 is None or p99 is None:
+            return {}
+        return {
+            "inference_latency_ms": 1e3 * mean,
+            "inference_latency_p50_ms": 1e3 * p50,
+            "inference_latency_p99_ms": 1e3 * p99,
+        }
+
+
+def fill_bin(rows: int, capacity: int) -> int:
+    """Return the bin, 0 to FILL_BINS - 1, of a batch of `rows` with room for `capacity`; full: the last."""
+    return min(FILL_BINS - 1, rows * FILL_BINS // capacity)
+
+
+def no_fills() -> npt.NDArray[np.int64]:
+    """Return the counts of batches by `fill_bin`, int64 [FILL_BINS], before the first batch."""
+    return np.zeros(FILL_BINS, np.int64)
+
+
+class RateWindow:
+    """Events a second over the last `window_s` seconds. One thread at a time.
+
+    Events are kept in steps of 1 % of the window, so that memory does not grow with their number.
+    """
+
+    def __init__(self, window_s: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.window_s = window_s
+        self._clock = clock
+        self._start = clock()
+        self._events: deque[tuple[float, float]] = deque()  # (time, events since the step before)
+        self._sum = 0.0
+
+    def add(self, events: float = 1.0) -> None:
+        """Count `events` that happened just now."""
+        now = self._clock()
+        if self._events and now - self._events[-1][0] < self.window_s / 100:
+            when, before = self._events[-1]
+            self._events[-1] = (when, before + events)
+        else:
+            self._events.append((now, events))
+        self._sum += events
+
+    def rate(self) -> float | None:
+        """Return events a second over the window, or over the time since the start while that is shorter.
+
+        None if no time has passed yet; 0.0 is a measurement: nothing happened.
+        """
+        now = self._clock()
+        while self._events and self._events[0][0] <= now - self.window_s:
+            self._sum -= self._events.popleft()[1]
+        elapsed = min(now - self._start, self.window_s)
+        return self._sum / elapsed if elapsed > 0 else None

@@ -1,0 +1,112 @@
+"""Evaluate each position once: searches of neighbouring positions meet the same positions again and again."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from alphazero.games.game import ByteArray
+from alphazero.mcts.search import Evaluator, LogitArray
+
+_DEFAULT_BYTES = 2**28
+_MOST_BY_DEFAULT = 2**18
+
+WordArray = npt.NDArray[np.uint64]
+IndexArray = npt.NDArray[np.intp]
+
+
+class CachedEvaluator:
+    """An `Evaluator` that remembers the answers of another one, keyed by the whole observation.
+
+    Two positions with the same observation get the same answer from any network, so a search through the
+    cache differs from one without only by the rounding of the network in batches of another size.
+    Belongs to one process and one thread.
+
+    A table with one place for each hash: a position takes the place of the one that held it. So nothing is
+    ever moved, and a batch is looked up in a dozen array operations, however many rows it has.
+
+    Args:
+        capacity: places, rounded up to a power of two; None: as many as fit into 256 MiB, 262,144 at most.
+
+    Attributes:
+        rows: observations asked for.
+        evaluations: observations that the inner evaluator had to evaluate.
+    """
+
+    def __init__(self, evaluate: Evaluator, num_actions: int, capacity: int | None = None) -> None:
+        self._evaluate = evaluate
+        capacity = capacity or min(_MOST_BY_DEFAULT, _DEFAULT_BYTES // (4 * num_actions))
+        self._hash_bits = max(1, (capacity - 1).bit_length())
+        places = 1 << self._hash_bits
+        self._logits = np.empty((places, num_actions), np.float32)
+        self._values = np.empty(places, np.float32)
+        self._filled_in = np.zeros(places, np.uint32)  # generation in which the place was last filled
+        self._generation = 1
+        self._keys: WordArray | None = None  # [places, words of a key], once the first batch shows its shape
+        self._multipliers: WordArray = np.zeros(0, np.uint64)
+        self._bits = True  # keys hold one bit for each byte of an observation
+        self.rows = 0
+        self.evaluations = 0
+
+    def clear(self) -> None:
+        """Forget every answer: the inner evaluator has new weights."""
+        self._generation += 1
+
+    def __call__(self, observations: ByteArray) -> tuple[LogitArray, LogitArray]:
+        """Return (policy logits float32 [B, A], values float32 [B] for the player to move)."""
+        keys, table = self._keys_of(observations)
+        hashes = _mixed((keys * self._multipliers).sum(axis=1, dtype=np.uint64))
+        places = (hashes >> np.uint64(64 - self._hash_bits)).astype(np.intp)
+        held = (self._filled_in[places] == self._generation) & (table[places] == keys).all(axis=1)
+        logits, values = self._logits[places], self._values[places]
+        missing = np.flatnonzero(~held)
+        if len(missing):
+            first, twins = _distinct(keys[missing], hashes[missing])
+            evaluated = missing[first]
+            new_logits, new_values = self._evaluate(observations[evaluated])
+            # Of two rows with one place the later one stays, in all three arrays.
+            table[places[evaluated]] = keys[evaluated]
+            self._logits[places[evaluated]] = new_logits
+            self._values[places[evaluated]] = new_values
+            self._filled_in[places[evaluated]] = self._generation
+            logits[missing], values[missing] = new_logits[twins], new_values[twins]
+            self.evaluations += len(evaluated)
+        self.rows += len(observations)
+        return logits, values
+
+    def _keys_of(self, observations: ByteArray) -> tuple[WordArray, WordArray]:
+        """Return the keys of the rows, uint64 [B, words], and the table of the keys held.
+
+        Bit planes are packed to an eighth of their size. The first observation that holds more than bits
+        empties the table, and from then on keys are whole bytes.
+        """
+        rows = observations.reshape(len(observations), -1)
+        if self._bits and rows.max(initial=0) > 1:
+            self._bits, self._keys = False, None
+            self.clear()
+        packed = np.packbits(rows, axis=1) if self._bits else rows
+        words = -(-packed.shape[1] // 8)
+        padded = np.zeros((len(rows), 8 * words), np.uint8)
+        padded[:, : packed.shape[1]] = packed
+        if self._keys is None:
+            self._keys = np.empty((len(self._values), words), np.uint64)
+            self._multipliers = np.random.default_rng(0).integers(0, 2**64, words, np.uint64) | np.uint64(1)
+        return padded.view(np.uint64), self._keys
+
+
+def _mixed(sums: WordArray) -> WordArray:
+    """Return hashes whose high bits depend on all bits of `sums` (the last steps of SplitMix64)."""
+    sums ^= sums >> np.uint64(30)
+    sums *= np.uint64(0xBF58476D1CE4E5B9)
+    sums ^= sums >> np.uint64(27)
+    sums *= np.uint64(0x94D049BB133111EB)
+    return sums
+
+
+def _distinct(keys: WordArray, hashes: WordArray) -> tuple[IndexArray, IndexArray]:
+    """Return (rows [D] without repetitions, for each row its index among those [B])."""
+    _, first, twins = np.unique(hashes, return_index=True, return_inverse=True)
+    if (keys[first[twins]] == keys).all():
+        return first, twins
+    every = np.arange(len(keys))  # different keys with the same 64-bit hash: once in ages
+    return every, every

@@ -1,0 +1,106 @@
+"""Inference engines by name.
+
+    eager    the network as it is: float32, or autocast to half precision on CUDA (the baseline)
+    frozen   CPU: batch norm folded, activations in oneDNN's layout (docs/decisions/0003-cpu-engine.md)
+    openvino CPU: the same on OpenVINO, if that is installed (openvino_engine.py)
+    graphs   CUDA: folded, half precision, channels last, CUDA graphs, pinned staging, copy streams
+    simulated:NAME   computes nothing, takes the time of a modelled device (simulated_engine.py)
+
+`make_engine` builds one and wraps it in a `GuardedEngine`, which survives running out of device memory
+and answers that are not finite.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from alphazero.config import SIMULATED_PREFIX
+from alphazero.errors import UserError
+from alphazero.network.eager_engine import EagerEngine
+from alphazero.network.engine_protocol import InferenceEngine
+from alphazero.network.frozen_engine import FrozenEngine
+from alphazero.network.graphs_engine import GraphsEngine
+from alphazero.network.guarded_engine import GuardedEngine
+from alphazero.network.openvino_engine import OpenVinoEngine, has_openvino
+from alphazero.network.resnet import PolicyValueNetwork
+from alphazero.network.simulated_engine import SimulatedEngine
+
+ENGINE_NAMES = ("auto", "eager", "frozen", "openvino", "graphs")
+
+__all__ = ["ENGINE_NAMES", "InferenceEngine", "candidate_engines", "make_engine", "resolve_device"]
+
+
+def make_engine(
+    name: str,
+    network: PolicyValueNetwork,
+    device: str = "auto",
+    use_amp: bool = True,
+    pinned_memory: bool = True,
+    max_batch: int = 256,
+) -> InferenceEngine:
+    """Return a guarded engine that evaluates with (a copy of) `network`.
+
+    Args:
+        name: "auto" (the first of `candidate_engines`; self-play measures them all, see
+            `selfplay.engine_at_start`), "eager", "frozen", "openvino", "graphs", or "simulated:a100" and the
+            like, which needs no device.
+        network: first weights; not kept.
+        device: "auto" (CUDA if there is any), "cpu", "cuda" or "cuda:N".
+        use_amp: half precision on CUDA; bfloat16 in `frozen` and `openvino` on a CPU that has instructions for it.
+        pinned_memory: page-locked staging on CUDA; no effect on a CPU.
+        max_batch: rows at most in one forward pass.
+
+    Raises UserError for an unknown name, a device that is not there, or an engine that cannot run on it.
+    """
+    if name.startswith(SIMULATED_PREFIX):
+        return SimulatedEngine(name, network, max_batch)
+    if name not in ENGINE_NAMES:
+        raise UserError(f"unknown inference engine {name!r}; known: {', '.join(ENGINE_NAMES)}")
+    resolved = resolve_device(device)
+    if name == "auto":
+        name = candidate_engines(resolved.type)[0]
+    engine: InferenceEngine
+    if name == "eager":
+        engine = EagerEngine(network, resolved, use_amp, pinned_memory, max_batch)
+    elif name == "frozen":
+        engine = FrozenEngine(network, resolved, max_batch, half=use_amp)
+    elif name == "openvino":
+        engine = OpenVinoEngine(network, resolved, max_batch, half=use_amp)
+    else:
+        engine = GraphsEngine(network, resolved, use_amp, pinned_memory, max_batch)
+    return GuardedEngine(engine, network, resolved)
+
+
+def candidate_engines(device: str) -> list[str]:
+    """Return the engines that can run on `device` ("cpu", "cuda:0", ...); the one that usually wins first."""
+    if device.startswith("cuda"):
+        return ["graphs", "eager"]
+    return ["frozen", "openvino", "eager"] if has_openvino() else ["frozen", "eager"]
+
+
+def resolve_device(device: str) -> torch.device:
+    """Return the torch device for "auto", "cpu", "cuda" (the first) or "cuda:N".
+
+    Raises UserError for anything else, or if the device is not there.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise UserError(f"unknown device {device!r}; allowed: auto, cpu, cuda, cuda:N") from error
+    if resolved.type not in ("cpu", "cuda"):
+        raise UserError(f"device {device!r} is not supported; allowed: auto, cpu, cuda, cuda:N")
+    if resolved.type == "cpu":
+        return resolved
+    if not torch.cuda.is_available():
+        raise UserError(
+            f"device {device!r} was asked for, but torch sees no CUDA device; "
+            "use device = 'auto' or 'cpu', or check the driver with `alphazero detect`"
+        )
+    if device == "cuda":
+        return torch.device("cuda", 0)
+    count = torch.cuda.device_count()
+    if resolved.index >= count:
+        raise UserError(f"there is no {device!r}: torch sees {count} CUDA device(s), numbered from 0")
+    return resolved

@@ -1,0 +1,138 @@
+"""A network for inference only: batch normalisation and plane scales folded into the convolutions.
+
+In evaluation mode batch norm is a fixed affine map of each filter, so it disappears into the convolution
+before it:
+
+    scale   = gamma / sqrt(running_var + eps)
+    weight' = weight * scale            bias' = beta - running_mean * scale
+
+The game's plane scales go into the first convolution's weights in the same way (zero padding commutes with
+scaling), so that uint8 observations enter it directly. Everything is folded in float64 and rounded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from alphazero.network.resnet import PolicyValueNetwork
+
+StateDict = Mapping[str, Tensor]
+
+# How the activations lie in memory between two convolutions.
+CONTIGUOUS = "contiguous"
+CHANNELS_LAST = "channels_last"
+ONEDNN = "onednn"  # oneDNN's own blocked layout; CPU and float32 only
+
+_LINEAR_LAYERS = ("policy_output", "value_hidden", "value_output")
+
+
+class FoldedNetwork:
+    """The same function as a `PolicyValueNetwork` in evaluation mode, up to rounding, but faster.
+
+    The convolutions run in `dtype`; the linear layers of the heads, a small part of the work, always in
+    float32, so that half precision rounds the answers less. Used by one thread at a time.
+
+    Args:
+        network: where sizes and first weights come from; not kept.
+        device: where it runs.
+        dtype: of the convolutions: float32, or float16 or bfloat16 on CUDA.
+        layout: CONTIGUOUS, CHANNELS_LAST or ONEDNN.
+    """
+
+    def __init__(
+        self,
+        network: PolicyValueNetwork,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        layout: str = CONTIGUOUS,
+    ) -> None:
+        self.layout = layout
+        self.dtype = dtype
+        self._device = device
+        self._blocks = network.architecture.config.blocks
+        self._norm_eps = network.stem.norm.eps
+        self._plane_scale = network.plane_scale.detach().to("cpu", torch.float64)
+        # name of a layer -> (weight, bias)
+        self._parameters: dict[str, tuple[Tensor, Tensor]] = {}
+        self.load_weights(network.state_dict())
+
+    @torch.inference_mode()
+    def load_weights(self, state_dict: StateDict) -> None:
+        """Take over the weights of a `PolicyValueNetwork`; parameters keep their addresses (CUDA graphs)."""
+        for name in self._convolution_layers():
+            weight, bias = self._folded_convolution(state_dict, name)
+            if self.layout == ONEDNN:
+                blocked = weight.to(torch.float32).to_mkldnn(), bias.to(torch.float32).to_mkldnn()
+                self._parameters[name] = blocked
+            else:
+                self._store(name, weight, bias, self.dtype)
+        for name in _LINEAR_LAYERS:
+            self._store(name, state_dict[f"{name}.weight"], state_dict[f"{name}.bias"], torch.float32)
+
+    def __call__(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (policy logits float32 [B, A], values float32 [B] for the player to move).
+
+        Args:
+            observations: uint8 [B, C, H, W] on the network's device.
+        """
+        features = observations.to(self.dtype)
+        if self.layout == ONEDNN:
+            features = features.to_mkldnn()
+        elif self.layout == CHANNELS_LAST:
+            features = features.contiguous(memory_format=torch.channels_last)
+        features = self._convolve("stem", features).relu_()
+        for block in range(self._blocks):
+            inner = self._convolve(f"blocks.{block}.first", features).relu_()
+            features = self._convolve(f"blocks.{block}.second", inner).add_(features).relu_()
+        policy = self._head("policy_convolution", features)
+        value = self._linear("value_hidden", self._head("value_convolution", features)).relu_()
+        values = torch.tanh(self._linear("value_output", value)).squeeze(1)
+        return self._linear("policy_output", policy), values
+
+    def _convolution_layers(self) -> list[str]:
+        blocks = [f"blocks.{block}.{half}" for block in range(self._blocks) for half in ("first", "second")]
+        return ["stem", *blocks, "policy_convolution", "value_convolution"]
+
+    def _folded_convolution(self, state_dict: StateDict, name: str) -> tuple[Tensor, Tensor]:
+        """Return float64 weight and bias, on the CPU, of a convolution with its batch norm folded in."""
+
+        def entry(suffix: str) -> Tensor:
+            return state_dict[f"{name}.{suffix}"].detach().to("cpu", torch.float64)
+
+        scale = entry("norm.weight") / torch.sqrt(entry("norm.running_var") + self._norm_eps)
+        weight = entry("convolution.weight") * scale.view(-1, 1, 1, 1)
+        if name == "stem":
+            weight = weight * self._plane_scale
+        return weight.contiguous(), entry("norm.bias") - entry("norm.running_mean") * scale
+
+    def _store(self, name: str, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
+        if name not in self._parameters:
+            memory_format = torch.preserve_format
+            if weight.dim() == 4 and self.layout == CHANNELS_LAST:
+                memory_format = torch.channels_last
+            self._parameters[name] = (
+                torch.empty_like(weight, dtype=dtype, device=self._device, memory_format=memory_format),
+                torch.empty_like(bias, dtype=dtype, device=self._device),
+            )
+        own_weight, own_bias = self._parameters[name]
+        own_weight.copy_(weight)
+        own_bias.copy_(bias)
+
+    def _convolve(self, name: str, features: Tensor) -> Tensor:
+        weight, bias = self._parameters[name]
+        return functional.conv2d(features, weight, bias, padding=weight.shape[-1] // 2)
+
+    def _head(self, name: str, features: Tensor) -> Tensor:
+        features = self._convolve(name, features).relu_()
+        if self.layout == ONEDNN:
+            features = features.to_dense()
+        # contiguous first: the linear layer's inputs are in the order (filter, row, column)
+        return features.to(torch.float32, memory_format=torch.contiguous_format).flatten(1)
+
+    def _linear(self, name: str, features: Tensor) -> Tensor:
+        weight, bias = self._parameters[name]
+        return functional.linear(features, weight, bias)

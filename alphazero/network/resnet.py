@@ -1,0 +1,167 @@
+"""The policy and value network: a residual tower with two heads.
+
+    observation uint8 [B, C, H, W], each plane times its scale
+      -> 3x3 convolution, batch norm, ReLU
+      -> `blocks` residual blocks of two 3x3 convolutions each
+      -> policy head: 1x1 convolution, batch norm, ReLU, linear          -> policy logits [B, A]
+      -> value head:  1x1 convolution, batch norm, ReLU, linear, ReLU, linear, tanh -> values [B]
+
+Source: Silver et al., 'Mastering the game of Go without human knowledge' (2017), Methods, 'Neural network
+architecture'. Unlike there, the heads' 1x1 convolutions have a configurable number of filters (paper: 2
+for the policy, 1 for the value).
+
+Axis letters: B batch, A actions, C planes, H rows, W columns, F filters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from alphazero.config import NetworkConfig
+from alphazero.errors import UserError
+from alphazero.games.game import Game
+
+# Standard deviation of the last layer of each head: the untrained prior is near uniform, the value near 0.
+_HEAD_INIT_STD = 0.01
+_ARCHITECTURE_KEY = "architecture"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """All that is needed to build a network, without the game at hand.
+
+    Attributes:
+        game: name of the game.
+        observation_shape: (C, H, W).
+        num_actions: A.
+        plane_scale: [C], factor of each plane.
+        config: size of the network.
+    """
+
+    game: str
+    observation_shape: tuple[int, int, int]
+    num_actions: int
+    plane_scale: tuple[float, ...]
+    config: NetworkConfig
+
+
+class PolicyValueNetwork(nn.Module):
+    """The residual network described at the head of this file."""
+
+    plane_scale: Tensor
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        planes, rows, columns = architecture.observation_shape
+        config = architecture.config
+        self.architecture = architecture
+        # Not persistent: it belongs to the game, and stands in the metadata of a weights file.
+        scale = torch.tensor(architecture.plane_scale, dtype=torch.float32).view(1, planes, 1, 1)
+        self.register_buffer("plane_scale", scale, persistent=False)
+        self.stem = ConvolutionNorm(planes, config.filters, kernel=3)
+        self.blocks = nn.ModuleList(ResidualBlock(config.filters) for _ in range(config.blocks))
+        self.policy_convolution = ConvolutionNorm(config.filters, config.policy_filters, kernel=1)
+        self.policy_output = nn.Linear(config.policy_filters * rows * columns, architecture.num_actions)
+        self.value_convolution = ConvolutionNorm(config.filters, config.value_filters, kernel=1)
+        self.value_hidden = nn.Linear(config.value_filters * rows * columns, config.value_hidden)
+        self.value_output = nn.Linear(config.value_hidden, 1)
+        self._initialise()
+
+    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (policy logits [B, A], values [B] in (-1, 1) for the player to move).
+
+        Args:
+            observations: uint8 or floating [B, C, H, W], not yet scaled.
+        """
+        features = observations.to(self.plane_scale.dtype) * self.plane_scale
+        features = torch.relu(self.stem(features))
+        for block in self.blocks:
+            features = block(features)
+        policy = torch.relu(self.policy_convolution(features)).flatten(1)
+        value = torch.relu(self.value_convolution(features)).flatten(1)
+        value = torch.relu(self.value_hidden(value))
+        return self.policy_output(policy), torch.tanh(self.value_output(value)).squeeze(1)
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        for output in (self.policy_output, self.value_output):
+            nn.init.normal_(output.weight, std=_HEAD_INIT_STD)
+            nn.init.zeros_(output.bias)
+
+
+class ConvolutionNorm(nn.Module):
+    """A convolution that keeps the board's size, then batch norm: [B, in, H, W] -> [B, F, H, W]."""
+
+    def __init__(self, in_channels: int, filters: int, kernel: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(in_channels, filters, kernel, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(filters)
+
+    def forward(self, features: Tensor) -> Tensor:
+        normalised: Tensor = self.norm(self.convolution(features))
+        return normalised
+
+
+class ResidualBlock(nn.Module):
+    """relu(x + norm(conv(relu(norm(conv(x)))))), all [B, F, H, W]."""
+
+    def __init__(self, filters: int) -> None:
+        super().__init__()
+        self.first = ConvolutionNorm(filters, filters, kernel=3)
+        self.second = ConvolutionNorm(filters, filters, kernel=3)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.relu(features + self.second(torch.relu(self.first(features))))
+
+
+def build_network(game: Game, config: NetworkConfig) -> PolicyValueNetwork:
+    """Return a freshly initialised network for `game`, on the CPU; draws from torch's global generator."""
+    return PolicyValueNetwork(
+        Architecture(
+            game=game.name,
+            observation_shape=game.observation_shape,
+            num_actions=game.num_actions,
+            plane_scale=tuple(float(scale) for scale in game.plane_scale),
+            config=config,
+        )
+    )
+
+
+def network_metadata(network: PolicyValueNetwork) -> dict[str, str]:
+    """Return what a weights file says about its network, as text for its header."""
+    return {_ARCHITECTURE_KEY: json.dumps(asdict(network.architecture), sort_keys=True)}
+
+
+def network_from_metadata(metadata: Mapping[str, str]) -> PolicyValueNetwork:
+    """Build the network that `network_metadata` described; its weights are still to be loaded.
+
+    Raises UserError if the description is missing or not understood.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(metadata[_ARCHITECTURE_KEY])
+        architecture = Architecture(
+            game=str(fields["game"]),
+            observation_shape=_shape(fields["observation_shape"]),
+            num_actions=int(fields["num_actions"]),
+            plane_scale=tuple(float(scale) for scale in fields["plane_scale"]),
+            config=NetworkConfig(**{name: int(size) for name, size in fields["config"].items()}),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the weights do not say which network they belong to ({type(error).__name__}: {error}); "
+            "they were not written by this version of alphazero: use a checkpoint that was"
+        ) from error
+    return PolicyValueNetwork(architecture)
+
+
+def _shape(numbers: list[int]) -> tuple[int, int, int]:
+    planes, rows, columns = (int(number) for number in numbers)
+    return planes, rows, columns

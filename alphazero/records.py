@@ -1,0 +1,42 @@
+"""What self-play hands to training: finished games."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One finished self-play game of T moves. Values are for the player to move at that position.
+
+    Attributes:
+        opening: int32 [any], random moves before the first of the T; nothing is learned from them.
+        actions: int32 [T], the moves played.
+        observations: uint8 [T, C, H, W], what the network saw before each move.
+        policy_offsets: int32 [T+1]; the root children of move t are policy_offsets[t]:policy_offsets[t+1].
+        policy_actions: int32 [policy_offsets[T]], legal actions at the root, ascending.
+        policy_visits: int32 [policy_offsets[T]], their visit counts: the policy target once normalised.
+        root_values: float32 [T], mean value of the root after the search.
+        outcomes: float32 [T], +1, 0 or -1: how the game ended.
+        weights_versions: int32 [T], version of the newest weights that had a part in the move's search.
+        actor: index of the actor process.
+        game_index: counts the games that this actor has started.
+    """
+
+    opening: npt.NDArray[np.int32]
+    actions: npt.NDArray[np.int32]
+    observations: npt.NDArray[np.uint8]
+    policy_offsets: npt.NDArray[np.int32]
+    policy_actions: npt.NDArray[np.int32]
+    policy_visits: npt.NDArray[np.int32]
+    root_values: npt.NDArray[np.float32]
+    outcomes: npt.NDArray[np.float32]
+    weights_versions: npt.NDArray[np.int32]
+    actor: int
+    game_index: int
+
+    def __len__(self) -> int:
+        return len(self.actions)

@@ -1,0 +1,113 @@
+"""The rating list of a run's checkpoints: table, matches, picture and page. From ratings.json's content alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from alphazero.report import plots
+from alphazero.report.figure import figure
+from alphazero.report.page import page
+from alphazero.report.tables import Table
+
+Document = Mapping[str, Any]
+
+
+def write_ratings(document: Document, folder: Path) -> None:
+    """Write the page, both tables (CSV, Markdown) and the picture (SVG, light) into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in (rating_table(document), crosstable(document)):
+        table.write(folder)
+    svg = plots.render(plots.plot_ratings, _frame(document), theme=plots.LIGHT)
+    if svg is not None:
+        (folder / "ratings.svg").write_text(svg, encoding="utf-8", newline="\n")
+    (folder / "ratings.html").write_text(render_ratings_page(document), encoding="utf-8", newline="\n")
+
+
+def render_ratings_page(document: Document) -> str:
+    """Return the whole page."""
+    best = max(
+        (row for row in document["ratings"] if row["elo"] is not None), key=lambda row: float(row["elo"])
+    )
+    picture = figure(
+        plots.plot_ratings,
+        (_frame(document),),
+        "Ratings.",
+        "Elo with 95 % intervals; 0 is the random player.",
+        "The table above has the numbers.",
+    )
+    origin = (
+        f"{document['run']} · {document['simulations']} simulations a move · the {document['openings']} most even "
+        f"openings of {document['opening_moves']} moves · seed {document['seed']}"
+    )
+    return page(
+        "Ratings of a run's checkpoints",
+        origin,
+        f"The strongest player is {best['agent']}, {best['elo']:+.0f} Elo above random play.",
+        [
+            ("ratings", "Ratings", rating_table(document).html() + picture),
+            ("matches", "Matches", crosstable(document).html()),
+        ],
+    )
+
+
+def rating_table(document: Document) -> Table:
+    """Return a row a player, the strongest first."""
+    rows = document["ratings"]
+    names = pd.Index([row["agent"] for row in rows], name="player")
+    shown = [["-" if row["elo"] is None else f"{row['elo']:+.0f}", f"{row['games']:,}"] for row in rows]
+    intervals = [
+        [
+            ""
+            if row["elo_low"] in (None, row["elo"])
+            else f"{row['elo_low']:+.0f} to {row['elo_high']:+.0f}",
+            "",
+        ]
+        for row in rows
+    ]
+    columns = ["Elo", "games"]
+    return Table(
+        "ratings",
+        "Elo with 95 % intervals; the random player is 0. Bradley-Terry, a draw as half a win and half a loss.",
+        pd.DataFrame(shown, names, columns),
+        pd.DataFrame(rows).set_index("agent"),
+        pd.DataFrame(intervals, names, columns),
+    )
+
+
+def crosstable(document: Document) -> Table:
+    """Return a row a match: the score, and how often an opening gave 0, half, 1, one and a half and 2 points."""
+    rows = document["matches"]
+    names = pd.Index([f"{row['agent']} - {row['opponent']}" for row in rows], name="match")
+    shown = [
+        [
+            f"{row['games']:,}",
+            f"{row['wins']} / {row['draws']} / {row['losses']}",
+            f"{100 * row['score']:.1f} %",
+            _elo(row["elo_difference"]),
+            " ".join(map(str, row["pentanomial"])),
+        ]
+        for row in rows
+    ]
+    intervals = [["", "", "", f"{_elo(row['elo_low'])} to {_elo(row['elo_high'])}", ""] for row in rows]
+    columns = ["games", "won / drawn / lost", "score", "Elo difference", "openings by points 0, ½, 1, 1½, 2"]
+    return Table(
+        "matches",
+        "Matches, two games an opening with the colours swapped; a game that repeats another move by move is not "
+        "counted. Intervals are 95 %, from the spread between openings (pentanomial).",
+        pd.DataFrame(shown, names, columns),
+        pd.DataFrame(rows).drop(columns="pentanomial").set_index(["agent", "opponent"]),
+        pd.DataFrame(intervals, names, columns),
+    )
+
+
+def _frame(document: Document) -> pd.DataFrame:
+    frame = pd.DataFrame(document["ratings"])
+    return frame.astype(dict.fromkeys(("elo", "elo_low", "elo_high"), "float64"))
+
+
+def _elo(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.0f}"

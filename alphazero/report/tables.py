@@ -1,0 +1,197 @@
+"""The tables of a report: pandas in; CSV, Markdown and HTML out."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from alphazero.metrics.catalog import CATALOG, aggregate, format_metric
+
+RANDOM, UNTRAINED = "random", "untrained"  # values of the column `agent`; any other is a trained agent
+POLICY, SEARCH = "policy", "search"  # values of the column `mode`; a random move has its own
+MEAN = "mean"  # value of the column `set` for the unweighted mean over the sets
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is shown, and the numbers behind it.
+
+    Attributes:
+        name: file name without suffix.
+        caption: what the rows and columns are, in a sentence.
+        shown: text cells; the index holds the rows' labels and its name the label of that column.
+        intervals: text cells in smaller print below those of `shown`, of the same shape; None: no such cells.
+        numbers: what a CSV file gets.
+        strong: labels of the rows that matter most.
+    """
+
+    name: str
+    caption: str
+    shown: pd.DataFrame
+    numbers: pd.DataFrame
+    intervals: pd.DataFrame | None = None
+    strong: tuple[str, ...] = ()
+
+    def markdown(self) -> str:
+        """Return the table in GitHub's Markdown, without the caption."""
+        header = [str(self.shown.index.name or ""), *map(str, self.shown.columns)]
+        lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * len(self.shown.columns)]
+        for row, label in enumerate(self.shown.index):
+            cells = [str(label)]
+            for column in range(len(self.shown.columns)):
+                interval = "" if self.intervals is None else str(self.intervals.iloc[row, column])
+                cells.append(str(self.shown.iloc[row, column]) + (f" ({interval})" if interval else ""))
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        return "\n".join(lines) + "\n"
+
+    def html(self) -> str:
+        """Return the caption and a `<table>` with header scopes; every text is escaped."""
+        columns = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in self.shown.columns)
+        rows = []
+        for row, label in enumerate(self.shown.index):
+            cells = []
+            for column in range(len(self.shown.columns)):
+                interval = "" if self.intervals is None else str(self.intervals.iloc[row, column])
+                small = f"<small>{html.escape(interval)}</small>" if interval else ""
+                cells.append(f"<td>{html.escape(str(self.shown.iloc[row, column]))}{small}</td>")
+            strong = ' class="strong"' if label in self.strong else ""
+            rows.append(f'<tr{strong}><th scope="row">{html.escape(str(label))}</th>{"".join(cells)}</tr>')
+        first = html.escape(str(self.shown.index.name or ""))
+        return (
+            f'<p class="caption" id="{self.name}-caption">{html.escape(self.caption)}</p>'
+            f'<div class="scroll" tabindex="0"><table aria-describedby="{self.name}-caption">'
+            f'<thead><tr><th scope="col">{first}</th>{columns}</tr></thead>'
+            f"<tbody>{''.join(rows)}</tbody></table></div>"
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write `name`.csv (numbers) and `name`.md (as shown) into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.numbers.to_csv(folder / f"{self.name}.csv", lineterminator="\n")
+        (folder / f"{self.name}.md").write_text(
+            f"{self.caption}\n\n{self.markdown()}", encoding="utf-8", newline="\n"
+        )
+
+
+def solved_errors(solved: pd.DataFrame, column: str = "error") -> pd.DataFrame:
+    """Return `column` by agent (rows) and set (columns, the mean over them last).
+
+    Args:
+        solved: rows of solved_positions.csv. Where it has no set called 'mean' the mean is taken here.
+        column: error, error_low or error_high.
+
+    Returns:
+        float64, rows in the file's order, labelled as in `agent_label`.
+    """
+    labelled = solved.assign(label=[agent_label(row) for _, row in solved.iterrows()])
+    wide = labelled.pivot_table(index="label", columns="set", values=column, sort=False, dropna=False)
+    sets = [name for name in dict.fromkeys(solved["set"]) if name != MEAN]
+    if MEAN not in wide.columns:
+        wide[MEAN] = wide[sets].mean(axis=1, skipna=False) if column == "error" else float("nan")
+    return wide.reindex(index=list(dict.fromkeys(labelled["label"])), columns=[*sets, MEAN])
+
+
+def agent_label(row: pd.Series) -> str:
+    """Return what the table calls the agent of a row of solved_positions.csv."""
+    if row["agent"] == RANDOM:
+        return "random move"
+    if row["mode"] == POLICY:
+        return f"{row['agent']}, policy head"
+    simulations = row.get("simulations")
+    if simulations is None or pd.isna(simulations):
+        return f"{row['agent']}, search"
+    return f"{row['agent']}, {simulations:.0f} simulations"
+
+
+def trained_agent(solved: pd.DataFrame) -> str | None:
+    """Return the agent that training led to: the last that is neither random nor untrained, if any."""
+    trained = [str(name) for name in solved["agent"] if name not in (RANDOM, UNTRAINED)]
+    return trained[-1] if trained else None
+
+
+def solved_table(solved: pd.DataFrame, note: str = "") -> Table:
+    """Return the errors on solved positions, before and after training, with 95 % intervals."""
+    errors = solved_errors(solved)
+    shown = errors.map(_percent)
+    intervals = pd.DataFrame("", index=shown.index, columns=shown.columns)
+    if {"error_low", "error_high"} <= set(solved.columns):
+        low, high = solved_errors(solved, "error_low"), solved_errors(solved, "error_high")
+        for label in shown.index:
+            for name in shown.columns:
+                bounds = low.loc[label, name], high.loc[label, name]
+                if not any(pd.isna(bound) for bound in bounds) and bounds[0] != bounds[1]:
+                    intervals.loc[label, name] = f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
+    shown.index.name = "agent"
+    return Table(
+        name="solved_positions",
+        caption="Share of solved positions in which the chosen move gives away the best result, with 95 % "
+        "intervals. Lower is better." + (f" Positions: {note}." if note else ""),
+        shown=shown,
+        intervals=intervals,
+        numbers=errors.rename_axis(index="agent", columns=None),
+        strong=tuple(label for label in shown.index if str(label).startswith(f"{trained_agent(solved)},")),
+    )
+
+
+def match_table(matches: pd.DataFrame) -> Table:
+    """Return the matches: games, wins, draws, losses, score and Elo difference with its 95 % interval."""
+    columns = ["opponent", "games", "wins", "draws", "losses", "score", "Elo difference"]
+    shown, intervals = [], []
+    for _, row in matches.iterrows():
+        counts = [_count(row.get(name)) for name in ("games", "wins", "draws", "losses")]
+        elo, interval = _elo(row.get("elo_difference"), row.get("elo_low"), row.get("elo_high"))
+        shown.append([row["opponent"].replace("_", " "), *counts, _percent(row["score"]), elo])
+        intervals.append([""] * 6 + [interval])
+    index = pd.Index(matches["agent"], name="agent")
+    return Table(
+        name="matches",
+        caption="Matches from varied openings, no game counted twice. A score is wins plus half the draws, "
+        "as a share of the games; the interval of the Elo difference is 95 %.",
+        shown=pd.DataFrame(shown, index=index, columns=columns),
+        intervals=pd.DataFrame(intervals, index=index, columns=columns),
+        numbers=matches.set_index("agent"),
+    )
+
+
+def metrics_table(metrics: pd.DataFrame) -> Table:
+    """Return every metric that was measured, as one number over the run."""
+    rows, numbers, names = [], [], []
+    for name, metric in CATALOG.items():
+        value = aggregate(name, metrics[name].tolist()) if name in metrics else None
+        if value is not None:
+            names.append(name)
+            rows.append([metric.label, format_metric(name, value), metric.aggregation, metric.definition])
+            numbers.append([value, metric.unit, metric.aggregation])
+    index = pd.Index(names, name="metric", dtype=object)
+    return Table(
+        name="metrics_summary",
+        caption="Every metric that the run measured; 'over the run' says how its rows became one number.",
+        shown=pd.DataFrame(rows, index=index, columns=["label", "value", "over the run", "definition"]),
+        numbers=pd.DataFrame(numbers, index=index, columns=["value", "unit", "over_the_run"]),
+    )
+
+
+def _percent(share: float) -> str:
+    return "-" if pd.isna(share) else f"{100 * share:.1f} %"
+
+
+def _count(value: float | None) -> str:
+    return "-" if value is None or pd.isna(value) else f"{value:,.0f}"
+
+
+def _elo(difference: float | None, low: float | None, high: float | None) -> tuple[str, str]:
+    """Return (estimate, interval); with every game won or lost there is only one bound."""
+
+    def known(value: float | None) -> bool:
+        return value is not None and not pd.isna(value)
+
+    if known(low) and known(high):
+        interval = f"{low:+.0f} to {high:+.0f}"
+    elif known(low) or known(high):
+        interval = f"above {low:+.0f}" if known(low) else f"below {high:+.0f}"
+    else:
+        interval = ""
+    return (f"{difference:+.0f}", interval) if known(difference) else (interval or "-", "")

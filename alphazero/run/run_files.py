@@ -1,0 +1,67 @@
+"""What every kind of training run writes about itself into its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from alphazero.config import Config
+from alphazero.config_loading import save_config
+from alphazero.errors import UserError
+from alphazero.hardware.probe import probe_hardware
+from alphazero.metrics.provenance import collect_provenance
+
+CONFIG_NAME = "config.toml"
+SUMMARY_NAME = "training.json"
+
+
+@dataclass
+class Counters:
+    """How far a run is; saved with every checkpoint."""
+
+    steps: int = 0
+    positions: int = 0
+    games: int = 0
+    weights_version: int = 0
+    run_time_s: float = 0.0
+    launches: int = 0  # how often the run was started or resumed
+
+
+def with_backend(config: Config, mcts_backend: str) -> Config:
+    """Return `config` with that tree backend."""
+    return replace(config, search=replace(config.search, mcts_backend=mcts_backend))
+
+
+def point_metadata(positions: int, run_time_s: float) -> dict[str, str]:
+    """Return what the weights of a point of the learning curve say about themselves."""
+    return {"positions": str(positions), "run_time_s": f"{run_time_s:.1f}"}
+
+
+def write_particulars(config: Config, run_folder: Path) -> None:
+    """Write the configuration, where the code came from, and the machine."""
+    with writing_to(run_folder):
+        save_config(config, run_folder / CONFIG_NAME)
+    write_json(run_folder, "provenance.json", collect_provenance())
+    write_json(run_folder, "hardware.json", probe_hardware().to_json())
+
+
+def write_json(run_folder: Path, name: str, record: Mapping[str, Any]) -> None:
+    """Write `record` as `run_folder/name`; UserError if it cannot be written."""
+    with writing_to(run_folder):
+        (run_folder / name).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def writing_to(run_folder: Path) -> Iterator[None]:
+    """Turn a full disk or a read-only folder into one clear message."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {run_folder}: {error.strerror or error}; make room or make it writable, then "
+            "run the same command again: it goes on from the last checkpoint"
+        ) from error

@@ -1,0 +1,143 @@
+"""Turns what the parts of a run report into one row of catalog metrics every few seconds."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+
+from alphazero.metrics.sampler import GpuSampler, ProcessSampler
+from alphazero.records import Episode
+from alphazero.selfplay.reports import SelfPlayStatistics
+from alphazero.training.learner import LossRecord
+
+
+class RunMetrics:
+    """Collects between two rows, then starts afresh. One thread; a context manager around the GPU sampler.
+
+    A metric that was not measured in an interval (no GPU, no finished game, no training step) is absent
+    from its row.
+    """
+
+    def __init__(self, device: torch.device, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since = clock()
+        self._losses: list[LossRecord] = []
+        self._episodes: list[tuple[int, float, float]] = []  # length, first player's outcome, staleness
+        self._gpu = GpuSampler(device.index or 0) if device.type == "cuda" else None
+        self._energy_j: float | None = None
+        self._processes = ProcessSampler([])
+
+    def __enter__(self) -> RunMetrics:
+        if self._gpu is not None:
+            self._gpu.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._gpu is not None:
+            self._gpu.close()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the last row."""
+        return self._clock() - self._since
+
+    def add_training_step(self, losses: LossRecord) -> None:
+        """Count one training step."""
+        self._losses.append(losses)
+
+    def add_episode(self, episode: Episode, weights_version: int) -> None:
+        """Count one finished game; `weights_version` is the newest at the time it arrived."""
+        staleness = float((weights_version - episode.weights_versions).mean())
+        first_player = 1.0 if len(episode.opening) % 2 == 0 else -1.0
+        self._episodes.append((len(episode), first_player * float(episode.outcomes[0]), staleness))
+
+    def row(self, selfplay: SelfPlayStatistics, process_ids: Iterable[int]) -> dict[str, float | None]:
+        """Return the metrics of the time since the last row, and start the next interval."""
+        now = self._clock()
+        seconds, self._since = now - self._since, now
+        row: dict[str, float | None] = {
+            "games_per_hour": 3600 * selfplay.games / seconds,
+            "positions_per_second": selfplay.positions / seconds,
+            "simulations_per_second": selfplay.simulations / seconds,
+            "evaluations_per_second": selfplay.batch_rows / seconds,
+            "training_steps_per_second": len(self._losses) / seconds,
+        }
+        row |= inference_metrics(selfplay)
+        row |= self._game_metrics()
+        row |= self._loss_metrics()
+        if self._gpu is not None:
+            row |= self._gpu.read()
+            row["energy_per_game_j"] = self._energy_per_game(selfplay.games)
+        self._processes.watch([os.getpid(), *process_ids])
+        row |= self._processes.read()
+        return row
+
+    def _energy_per_game(self, games: int) -> float | None:
+        assert self._gpu is not None
+        before, self._energy_j = self._energy_j, self._gpu.energy_j()
+        if before is None or self._energy_j is None or games == 0:
+            return None
+        return (self._energy_j - before) / games
+
+    def _game_metrics(self) -> dict[str, float | None]:
+        episodes, self._episodes = self._episodes, []
+        if not episodes:
+            return {}
+        count = len(episodes)
+        shortest, longest = np.percentile([length for length, _, _ in episodes], [10, 90])
+        return {
+            "game_length": sum(length for length, _, _ in episodes) / count,
+            "game_length_p10": float(shortest),
+            "game_length_p90": float(longest),
+            "first_player_win_rate": sum(outcome > 0 for _, outcome, _ in episodes) / count,
+            "draw_rate": sum(outcome == 0 for _, outcome, _ in episodes) / count,
+            "weights_staleness_versions": sum(staleness for _, _, staleness in episodes) / count,
+        }
+
+    def _loss_metrics(self) -> dict[str, float | None]:
+        losses, self._losses = self._losses, []
+        if not losses:
+            return {}
+        count = len(losses)
+        return {
+            "loss": sum(step.total_loss for step in losses) / count,
+            "policy_loss": sum(step.policy_loss for step in losses) / count,
+            "value_loss": sum(step.value_loss for step in losses) / count,
+            "policy_entropy": sum(step.policy_entropy for step in losses) / count,
+            "gradient_norm": sum(step.gradient_norm for step in losses) / count,
+            "learning_rate": losses[-1].learning_rate,
+        }
+
+
+def inference_metrics(selfplay: SelfPlayStatistics) -> dict[str, float | None]:
+    """Return batch sizes, latencies and the actors' time split, as far as there was anything to measure."""
+    row: dict[str, float | None] = {}
+    if selfplay.batches:
+        row["fill_rate"] = selfplay.batch_rows / selfplay.batch_slots
+        row["inference_batch_size"] = selfplay.batch_rows / selfplay.batches
+        row["inference_latency_ms"] = 1e3 * selfplay.network_s / selfplay.batches
+        if selfplay.cached_rows:
+            row["cache_hit_rate"] = selfplay.cached_rows / (selfplay.cached_rows + selfplay.batch_rows)
+    row |= selfplay.latency.metrics()  # of a server: from submission to answer
+    if selfplay.actor_s:
+        in_actors = selfplay.network_s if selfplay.server_s == 0 else 0.0
+        parts = {"time_waiting": selfplay.waiting_s, "time_evaluation": in_actors}
+        if selfplay.rules_s:
+            parts |= {
+                "time_tree": selfplay.tree_s,
+                "time_rules": selfplay.rules_s,
+                "time_encoding": selfplay.encoding_s,
+            }
+        else:
+            parts["time_search"] = selfplay.search_s
+        row |= {name: part / selfplay.actor_s for name, part in parts.items()}
+        row["time_other"] = max(0.0, 1 - sum(parts.values()) / selfplay.actor_s)
+    if selfplay.server_s:
+        row["time_network"] = selfplay.network_s / selfplay.server_s
+        row["time_copies"] = selfplay.server_copies_s / selfplay.server_s
+        row["time_collecting"] = selfplay.server_waiting_s / selfplay.server_s
+    return row

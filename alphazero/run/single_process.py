@@ -1,0 +1,174 @@
+"""A training run in one process: slower than `training_run.py`, and the same, bit for bit, every time on a CPU.
+
+`alphazero.loop` trains; here it is watched and written down. The run folder looks as after any other run, but a
+checkpoint comes only at the end: games under way are not saved, and a run that went on without them would be
+another one. What was interrupted begins again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from alphazero.config import Config
+from alphazero.config_loading import config_hash
+from alphazero.errors import UserError
+from alphazero.loop import fraction_done, train_in_one_process
+from alphazero.mcts import usable_backend
+from alphazero.metrics.progress import Progress
+from alphazero.metrics.writer import CSV_NAME, MetricsWriter
+from alphazero.network.engines import resolve_device
+from alphazero.records import Episode
+from alphazero.run.run_files import (
+    CONFIG_NAME,
+    SUMMARY_NAME,
+    Counters,
+    point_metadata,
+    with_backend,
+    write_json,
+    write_particulars,
+)
+from alphazero.run.run_metrics import RunMetrics
+from alphazero.selfplay.reports import SelfPlayStatistics
+from alphazero.training.checkpoint import CheckpointStore, step_name
+from alphazero.training.learner import Learner, LossRecord
+from alphazero.training.replay_buffer import ReplayBuffer
+from alphazero.training.run_lock import RunLock
+from alphazero.training.weights_file import save_weights
+
+EXIT_DONE = 0
+
+
+class SingleProcessRun:
+    """One run from its beginning to its end; use once.
+
+    Args:
+        config: resolved, with `run.single_process`; saved in the run folder.
+        run_folder: where everything is written. One that holds the whole of this run is left as it is.
+        progress: shown to the person at the terminal.
+    """
+
+    def __init__(self, config: Config, run_folder: Path, progress: Progress) -> None:
+        self.config = with_backend(config, usable_backend(config.search.mcts_backend))
+        self._config_hash = config_hash(with_backend(config, "auto"))
+        self.run_folder = run_folder
+        self.progress = progress
+        torch.set_num_threads(max(1, config.training.threads))
+
+    def run(self) -> int:
+        """Train to the end and return 0; UserError if the folder holds another configuration's run."""
+        store = CheckpointStore(self.run_folder, keep=1)
+        with RunLock(self.run_folder):
+            latest = store.latest()
+            if latest is not None:
+                if store.load(latest).state["config_hash"] != self._config_hash:
+                    raise UserError(
+                        f"{self.run_folder} holds a run with another configuration "
+                        f"({self.run_folder / CONFIG_NAME}); choose another folder"
+                    )
+                self.progress.note("the run had reached its end already")
+                return EXIT_DONE
+            for name in (CSV_NAME, SUMMARY_NAME):
+                (self.run_folder / name).unlink(missing_ok=True)  # of a run that did not end
+            write_particulars(self.config, self.run_folder)
+            device = resolve_device(self.config.inference.device)
+            with MetricsWriter(self.run_folder) as writer, RunMetrics(device) as metrics:
+                chronicle = Chronicle(self.config, self.run_folder, self.progress, writer, metrics)
+                agent = train_in_one_process(self.config, chronicle)
+                chronicle.finish()
+            store.save(
+                chronicle.counters.steps,
+                network=agent,
+                learner=chronicle.learner.state_dict(),
+                replay=chronicle.replay_buffer.state_dict(),
+                state={"config_hash": self._config_hash, "counters": vars(chronicle.counters)},
+            )
+            write_json(self.run_folder, SUMMARY_NAME, vars(chronicle.counters))
+        return EXIT_DONE
+
+
+class Chronicle:
+    """Writes down how a run in one process goes: metrics, and the weights of the learning curve."""
+
+    learner: Learner
+    replay_buffer: ReplayBuffer
+
+    def __init__(
+        self,
+        config: Config,
+        run_folder: Path,
+        progress: Progress,
+        writer: MetricsWriter,
+        metrics: RunMetrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.counters = Counters(launches=1)
+        self._config = config
+        self._run_folder = run_folder
+        self._progress = progress
+        self._writer = writer
+        self._metrics = metrics
+        self._clock = clock
+        self._started = clock()
+        self._curve_points = 0
+        self._selfplay = SelfPlayStatistics()
+
+    def on_start(self, learner: Learner, replay_buffer: ReplayBuffer) -> None:
+        self.learner, self.replay_buffer = learner, replay_buffer
+        self._save_curve_point()
+
+    def on_episode(self, episode: Episode, weights_version: int) -> None:
+        self.counters.games += 1
+        self.counters.positions += len(episode)
+        self.counters.weights_version = weights_version
+        self._selfplay.games += 1
+        self._selfplay.positions += len(episode)
+        self._metrics.add_episode(episode, weights_version)
+        if self._metrics.seconds >= self._config.run.log_every_seconds:
+            self._log()
+
+    def on_step(self, losses: LossRecord) -> None:
+        self.counters.steps = losses.step
+        self._metrics.add_training_step(losses)
+        self._save_curve_point()
+
+    def finish(self) -> None:
+        """Write the last row."""
+        self.counters.run_time_s = self._run_time()
+        self._save_curve_point()
+        self._log()
+
+    def _log(self) -> None:
+        selfplay, self._selfplay = self._selfplay, SelfPlayStatistics()
+        row = self._metrics.row(selfplay, ())
+        for name in ("simulations_per_second", "evaluations_per_second"):  # only actor processes count them
+            del row[name]
+        counters = self.counters
+        row |= {
+            "games": counters.games,
+            "positions": counters.positions,
+            "training_steps": counters.steps,
+            "replay_positions": len(self.replay_buffer),
+            "weights_version": counters.weights_version,
+        }
+        if counters.positions:
+            row["replay_ratio"] = counters.steps * self._config.training.batch_size / counters.positions
+        self._writer.write(row)
+        self._progress.update(row, self._fraction_done())
+
+    def _run_time(self) -> float:
+        return self._clock() - self._started
+
+    def _fraction_done(self) -> float:
+        return fraction_done(self._config.training, self.counters.positions, self.counters.steps)
+
+    def _save_curve_point(self) -> None:
+        """Keep the weights at the start, and whenever another share of the run is behind."""
+        if self._fraction_done() * self._config.evaluation.curve_points < self._curve_points:
+            return
+        self._curve_points += 1
+        path = self._run_folder / "weights" / f"{step_name(self.counters.steps)}.safetensors"
+        save_weights(path, self.learner.agent, point_metadata(self.counters.positions, self._run_time()))

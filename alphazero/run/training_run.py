@@ -1,0 +1,309 @@
+"""A training run on this machine: actors, inference server and learner at the same time.
+
+The parent process is the learner. It takes finished games from the pool, trains as many steps as the
+replay ratio owes, publishes new weights, and writes checkpoints; `alphazero.loop` is the same algorithm in
+one process (as a run: `single_process.py`). Everything that must survive an interruption is in the run folder:
+
+    run folder/
+      step-00001200/               checkpoint: weights, optimizer, counters, random state, replay buffer
+      weights/step-00000000.safetensors ...   the points of the learning curve
+      metrics.csv  tensorboard/  config.toml  hardware.json  provenance.json
+      training.json                how the run ended; written last
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from alphazero.config import Config
+from alphazero.config_loading import config_hash
+from alphazero.errors import UserError
+from alphazero.games.registry import get_game
+from alphazero.hardware.probe import probe_hardware
+from alphazero.loop import fraction_done
+from alphazero.mcts import usable_backend
+from alphazero.metrics.progress import Progress
+from alphazero.metrics.writer import CSV_NAME, MetricsWriter
+from alphazero.network.engines import resolve_device
+from alphazero.network.resnet import build_network
+from alphazero.records import Episode
+from alphazero.run.run_files import (
+    CONFIG_NAME,
+    SUMMARY_NAME,
+    Counters,
+    point_metadata,
+    with_backend,
+    write_json,
+    write_particulars,
+    writing_to,
+)
+from alphazero.run.run_metrics import RunMetrics
+from alphazero.seeding import generator
+from alphazero.selfplay.pool import SelfPlayPool, WorkerDied
+from alphazero.training.checkpoint import CheckpointStore, step_name
+from alphazero.training.learner import Learner
+from alphazero.training.prefetch import BatchPrefetcher
+from alphazero.training.replay_buffer import ReplayBuffer
+from alphazero.training.replay_ratio import replay_ratio_gate
+from alphazero.training.run_lock import RunLock
+from alphazero.training.weights_file import save_weights
+
+BACKLOG_STEPS = 50  # training steps owed at which self-play is paused until the learner has caught up
+SHORTEST_INTERVAL_S = 2.0
+POLL_S = 0.05  # longest wait for a game when no training step is owed
+EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+
+
+class TrainingRun:
+    """One run, from its last checkpoint (or the beginning) to its end. Use once.
+
+    Args:
+        config: resolved; saved in the run folder with the tree backend that "auto" stood for. A folder that
+            holds another configuration's run is refused.
+        run_folder: where everything is written.
+        progress: shown to the person at the terminal.
+    """
+
+    def __init__(self, config: Config, run_folder: Path, progress: Progress) -> None:
+        # Here, so that actors are given a name: one warning if nothing is compiled, and one backend for all.
+        self.config = with_backend(config, usable_backend(config.search.mcts_backend))
+        # All backends give the same trees: a run may go on with another one.
+        self._config_hash = config_hash(with_backend(config, "auto"))
+        self.run_folder = run_folder
+        self.progress = progress
+        self.game = get_game(config.run.game)
+        self.device = resolve_device(config.inference.device)
+        self.counters = Counters()
+        training = config.training
+        self._cores = probe_hardware().cpu.usable_cores  # all for the learner while self-play is paused
+        torch.set_num_threads(max(1, training.threads))
+        torch.manual_seed(config.run.seed)
+        self.learner = Learner(build_network(self.game, config.network), training, self.device)
+        self.replay_buffer = ReplayBuffer(
+            training.replay_capacity, self.game, training.symmetries, training.root_value_share
+        )
+        self.gate = replay_ratio_gate(training)
+        self._sampling = generator(config.run.seed, "replay sampling")
+        self._sampling_state = self._sampling.bit_generator.state
+        self.store = CheckpointStore(run_folder, training.keep_checkpoints)
+        self._stop_asked = threading.Event()
+        self._started = 0.0
+        self._earlier_s = 0.0
+        self._saved_at = 0.0
+        self._curve_points = 0  # points of the learning curve saved so far
+
+    def run(self) -> int:
+        """Train to the end; return the process's exit status: 0 done, 1 failed, 130 interrupted."""
+        with RunLock(self.run_folder), _stop_signals(self._stop_asked):
+            resumed = self._resume()
+            write_particulars(self.config, self.run_folder)
+            with MetricsWriter(self.run_folder, resume=resumed) as writer:
+                status = self._train(writer)
+            if status == EXIT_DONE:
+                write_json(self.run_folder, SUMMARY_NAME, vars(self.counters))
+            return status
+
+    # ---- the loop ----
+
+    def _train(self, writer: MetricsWriter) -> int:
+        self._started = self._saved_at = time.monotonic()
+        if self._fraction_done() >= 1.0:
+            self.progress.note("the run had reached its end already")
+            return EXIT_DONE
+        pool = SelfPlayPool(
+            self.config,
+            self._weights(),
+            str(self.device),
+            launch=self.counters.launches,
+            weights_version=self.counters.weights_version,
+            untrained=self.counters.weights_version == 0 and self.config.training.untrained_positions > 0,
+        )
+        metrics = RunMetrics(self.device)
+        batches = BatchPrefetcher(
+            self.replay_buffer,
+            self.config.training.batch_size,
+            self._sampling,
+            pinned_memory=self.config.training.pinned_memory and self.device.type == "cuda",
+        )
+        self.counters.launches += 1
+        failure = None
+        with batches, pool, metrics:
+            pool.start()
+            try:
+                self._loop(pool, batches, metrics, writer)
+            except WorkerDied as died:
+                failure = str(died)
+        self._save_checkpoint()
+        if failure is not None:
+            self.progress.note(f"error: {failure}")
+            return EXIT_FAILED
+        if self._stop_asked.is_set() and self._fraction_done() < 1.0:
+            self.progress.note(
+                f"stopped at step {self.counters.steps}; run the same command again to go on from here"
+            )
+            return EXIT_INTERRUPTED
+        return EXIT_DONE
+
+    def _loop(
+        self, pool: SelfPlayPool, batches: BatchPrefetcher, metrics: RunMetrics, writer: MetricsWriter
+    ) -> None:
+        training, counters = self.config.training, self.counters
+        next_log = time.monotonic() + self.config.run.log_every_seconds
+        while self._fraction_done() < 1.0 and not self._stop_asked.is_set():
+            owed = self.gate.steps_allowed(counters.positions, counters.steps)
+            for episode in pool.take_episodes(timeout=0.0 if owed else POLL_S):
+                self._store(episode, metrics)
+            behind = owed > BACKLOG_STEPS
+            pool.pause(behind)
+            self._use_threads(self._cores if behind else training.threads)
+            if owed:
+                self._train_step(batches, metrics)
+                if counters.steps % training.publish_every_steps == 0:
+                    counters.weights_version += 1
+                    pool.publish(counters.weights_version, self._weights())
+            self._save_curve_point()
+            now = time.monotonic()
+            if now >= next_log:
+                next_log = now + self.config.run.log_every_seconds
+                self._log(pool, metrics, writer)
+            if now - self._saved_at >= 60 * training.checkpoint_every_minutes:
+                self._save_checkpoint()
+        self._save_curve_point()
+        if metrics.seconds >= SHORTEST_INTERVAL_S:  # rates of less say nothing
+            self._log(pool, metrics, writer)
+
+    def _use_threads(self, threads: int) -> None:
+        """Let the learner compute with so many threads if the CPU is its device."""
+        if self.device.type == "cpu" and torch.get_num_threads() != max(1, threads):
+            torch.set_num_threads(max(1, threads))
+
+    def _store(self, episode: Episode, metrics: RunMetrics) -> None:
+        self.replay_buffer.add_episode(episode)
+        self.counters.positions += len(episode)
+        self.counters.games += 1
+        metrics.add_episode(episode, self.counters.weights_version)
+
+    def _train_step(self, batches: BatchPrefetcher, metrics: RunMetrics) -> None:
+        losses = self.learner.train_step(batches.get(), self._fraction_done())
+        self._sampling_state = batches.random_state
+        self.counters.steps = self.learner.steps
+        metrics.add_training_step(losses)
+
+    def _log(self, pool: SelfPlayPool, metrics: RunMetrics, writer: MetricsWriter) -> None:
+        while not pool.notes.empty():
+            self.progress.note(pool.notes.get())
+        row = metrics.row(pool.take_statistics(), pool.process_ids().values())
+        row |= {
+            "games": self.counters.games,
+            "positions": self.counters.positions,
+            "training_steps": self.counters.steps,
+            "replay_positions": len(self.replay_buffer),
+            "weights_version": self.counters.weights_version,
+        }
+        if self.counters.positions:
+            trained = self.counters.steps * self.config.training.batch_size
+            row["replay_ratio"] = trained / self.counters.positions
+        with writing_to(self.run_folder):
+            writer.write(row)
+        done = self._fraction_done()
+        run_time = self._run_time()
+        left = run_time * (1 - done) / done if done > 0.02 else None
+        self.progress.update(row, done, left)
+
+    # ---- how far ----
+
+    def _fraction_done(self) -> float:
+        """Return how much of the run is behind, 0 to 1, by whichever of its limits comes first."""
+        counted = fraction_done(self.config.training, self.counters.positions, self.counters.steps)
+        minutes = self.config.training.max_minutes
+        return min(1.0, max(counted, self._run_time() / (60 * minutes))) if minutes else counted
+
+    def _run_time(self) -> float:
+        return self._earlier_s + (time.monotonic() - self._started)
+
+    # ---- files ----
+
+    def _resume(self) -> bool:
+        """Load the newest checkpoint; return whether there was one."""
+        latest = self.store.latest()
+        if latest is None:
+            for name in (CSV_NAME, SUMMARY_NAME):
+                (self.run_folder / name).unlink(missing_ok=True)  # of a run that never got to a checkpoint
+            self._save_curve_point()
+            return False
+        checkpoint = self.store.load(latest)
+        if checkpoint.state["config_hash"] != self._config_hash:
+            raise UserError(
+                f"{self.run_folder} holds a run with another configuration "
+                f"({self.run_folder / CONFIG_NAME}); run it with that one, or choose another folder"
+            )
+        self.learner.load_state_dict(checkpoint.weights, checkpoint.learner)
+        self.replay_buffer.load_state_dict(checkpoint.replay)
+        self.counters = Counters(**checkpoint.state["counters"])
+        self._sampling.bit_generator.state = checkpoint.state["sampling"]
+        self._sampling_state = checkpoint.state["sampling"]
+        self._earlier_s = self.counters.run_time_s
+        self._curve_points = int(checkpoint.state["curve_points"])
+        self.progress.note(
+            f"going on from step {self.counters.steps} ({self.counters.positions} positions), {latest}"
+        )
+        return True
+
+    def _save_checkpoint(self) -> None:
+        self.counters.run_time_s = self._run_time()
+        self.store.save(
+            self.counters.steps,
+            network=self.learner.agent,
+            learner=self.learner.state_dict(),
+            replay=self.replay_buffer.state_dict(),
+            state={
+                "config_hash": self._config_hash,
+                "counters": vars(self.counters),
+                "sampling": self._sampling_state,
+                "curve_points": self._curve_points,
+            },
+        )
+        self._saved_at = time.monotonic()
+
+    def _save_curve_point(self) -> None:
+        """Keep the weights at the start, and whenever another share of the run is behind."""
+        if self._fraction_done() * self.config.evaluation.curve_points < self._curve_points:
+            return
+        self._curve_points += 1
+        path = self.run_folder / "weights" / f"{step_name(self.counters.steps)}.safetensors"
+        metadata = point_metadata(self.counters.positions, self._run_time())
+        save_weights(path, self.learner.agent, metadata)
+
+    def _weights(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the network's state by name, as float32 on the CPU."""
+        return {name: tensor.float().numpy() for name, tensor in self.learner.weights().items()}
+
+
+@contextmanager
+def _stop_signals(stop: threading.Event) -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into `stop`; a second one interrupts at once."""
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGBREAK"):
+        signals.append(signal.SIGBREAK)
+    previous = {number: signal.signal(number, handle) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

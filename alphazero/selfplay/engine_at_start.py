@@ -1,0 +1,98 @@
+"""Settles, before self-play starts, which inference engine 'auto' stands for on this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import astuple, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from alphazero.config import Config
+from alphazero.games.game import ByteArray, Game
+from alphazero.games.registry import get_game
+from alphazero.network.cpu_allocator import keep_freed_memory
+from alphazero.network.engine_choice import EngineChoice, choose_engine
+from alphazero.network.engines import candidate_engines, make_engine
+from alphazero.network.resnet import build_network
+from alphazero.seeding import generator
+from alphazero.selfplay.actor import group_shape
+
+_LARGEST_BATCH = 512  # rows measured with; larger batches change a rate little, and take long
+_POSITIONS = 64  # different ones that a batch is filled with
+
+Weights = Mapping[str, npt.NDArray[np.float32]]
+
+# What was measured in this process before: a benchmark starts self-play many times.
+_measured: dict[tuple[Any, ...], EngineChoice] = {}
+
+
+def settle_engine(config: Config, weights: Weights, device: str) -> tuple[Config, str]:
+    """Return `config` with a named engine instead of 'auto', and a sentence on the measurement ("": none).
+
+    Takes a second or two, the first time for a network, device and batch. An engine that was named is left alone.
+
+    Args:
+        weights: what the network answers with while it is compared.
+        device: of the inference server, such as "cpu" or "cuda:0"; actors evaluate on the CPU.
+    """
+    inference = config.inference
+    if inference.engine != "auto":
+        return config, ""
+    if inference.placement == "local":
+        device, rows = "cpu", group_shape(config)[1]
+    else:
+        rows = inference.batch_size
+    key = (config.run.game, astuple(config.network), device, inference.use_amp, inference.threads, rows)
+    if key not in _measured:
+        _measured[key] = _measure(config, weights, device, min(rows, _LARGEST_BATCH))
+    choice = _measured[key]
+    return replace(config, inference=replace(inference, engine=choice.name)), choice.sentence()
+
+
+def _measure(config: Config, weights: Weights, device: str, rows: int) -> EngineChoice:
+    if not device.startswith("cuda"):
+        threads = torch.get_num_threads()
+        try:
+            return measure_candidates(config, weights, device, rows)
+        finally:
+            torch.set_num_threads(threads)
+    # A failed capture of a CUDA graph may leave a process without a usable device: let it be another one.
+    try:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+            return executor.submit(measure_candidates, config, dict(weights), device, rows).result()
+    except BrokenProcessPool:
+        return EngineChoice("eager", rows, ())
+
+
+def measure_candidates(config: Config, weights: Weights, device: str, rows: int) -> EngineChoice:
+    """Return the choice among all engines that could run on `device`, measured in this process."""
+    inference = config.inference
+    torch.set_num_threads(max(1, inference.threads))
+    keep_freed_memory()
+    game = get_game(config.run.game)
+    network = build_network(game, config.network)
+    network.load_state_dict({name: torch.from_numpy(np.asarray(array)) for name, array in weights.items()})
+
+    def make(name: str) -> Any:
+        return make_engine(name, network, device, inference.use_amp, inference.pinned_memory, max_batch=rows)
+
+    return choose_engine(candidate_engines(device), make, network, _positions(game, rows, config.run.seed))
+
+
+def _positions(game: Game, rows: int, seed: int) -> ByteArray:
+    """Return uint8 [rows, C, H, W]: positions of random games, repeated as often as it takes."""
+    rng = generator(seed, "engine at start")
+    found = np.zeros((_POSITIONS, *game.observation_shape), np.uint8)
+    state = game.initial_state()
+    for observation in found:
+        game.encode(state, observation)
+        state = game.step(state, int(rng.choice(game.legal_actions(state))))
+        if game.terminal_value(state) is not None:
+            state = game.initial_state()
+    return np.ascontiguousarray(found[np.arange(rows) % _POSITIONS])

@@ -1,0 +1,187 @@
+"""Games that are played at once by one actor, their searches in lock step.
+
+The same class plays in the single-process spine, in actor processes and in benchmarks; it knows nothing of
+processes, queues or networks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from alphazero.config import SearchConfig
+from alphazero.games.game import Game
+from alphazero.mcts.search import BatchedSearch, best_action, sample_action
+from alphazero.records import Episode
+from alphazero.seeding import generator
+from alphazero.selfplay.episode import EpisodeBuilder
+from alphazero.selfplay.random_stage import play_random_opening, set_random_stage
+
+
+@dataclass
+class SelfPlayCounts:
+    """What has been done since the counts were last taken; all are plain totals."""
+
+    simulations: int = 0
+    evaluations: int = 0
+    positions: int = 0
+    games: int = 0
+
+
+class GameGroup:
+    """Plays `num_games` games for ever, each slot starting a new game when its last one has ended.
+
+    Every game has its own random stream, derived from (seed, actor, launch, game index), so that a game
+    depends neither on the other games nor on how their leaves are batched. Owned by one thread.
+
+    Args:
+        first_slot: index of this group's first slot among the actor's `actor_games` slots; the k-th game
+            of slot s has game index s + k * actor_games.
+        launch: counts the times that this actor was started in a run, so that it never repeats a game.
+        opening_moves: most random moves at the start of a game, see `play_random_opening`.
+        stagger: begin each slot's first game at a random stage, and with a random share of a search to do,
+            so that a window of time holds all stages of play. For measuring: such a game counts, but it is
+            no episode to learn from.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        config: SearchConfig,
+        num_games: int,
+        seed: int,
+        actor: int = 0,
+        launch: int = 0,
+        first_slot: int = 0,
+        actor_games: int | None = None,
+        opening_moves: int = 0,
+        stagger: bool = False,
+    ) -> None:
+        self.game = game
+        self.config = config
+        # Batches are filled from many games; several leaves a tree would change the search.
+        self.search = BatchedSearch(game, num_games, replace(config, leaves_per_tree=1))
+        self.counts = SelfPlayCounts()
+        self._alpha = config.root_noise_alpha or game.root_noise_alpha
+        self._temperature_moves = (
+            game.temperature_moves if config.temperature_moves < 0 else config.temperature_moves
+        )
+        self._opening_moves = opening_moves
+        self._stream = (seed, actor, launch)
+        self._actor_games = num_games if actor_games is None else actor_games
+        self._next_index = [first_slot + slot for slot in range(num_games)]
+        self._slots = np.arange(num_games, dtype=np.int32)
+        self._builders: list[EpisodeBuilder] = []
+        self._generators: list[np.random.Generator] = []
+        self._weights_version = 0
+        self._no_logits = np.zeros((num_games, game.num_actions), np.float32)
+        self._no_values = np.zeros(num_games, np.float32)
+        self._simulations_begun = 0
+        self._simulations_counted = 0
+        self._finished: list[Episode] = []
+        self._moves_skipped = [0] * num_games  # of the slot's game, before it was taken up
+        self._staggered = set(range(num_games)) if stagger else set()
+        stages = generator(seed, "stagger", "actor", actor, "launch", launch, "slot", first_slot)
+        for slot in range(num_games):
+            self._builders.append(EpisodeBuilder(actor, 0))
+            self._generators.append(generator(seed))
+            if stagger:
+                self._moves_skipped[slot] = set_random_stage(self.search, slot, stages)
+                self._start_game(slot, int(stages.integers(1, config.simulations + 1)))
+            else:
+                self._start_game(slot)
+
+    def collect(self) -> int:
+        """Play the moves whose searches are done and select a leaf in every game; return the rows.
+
+        The rows to evaluate are in `search.observations[:rows]`; at least one unless simulations is 0.
+        """
+        while True:
+            for slot in np.flatnonzero(self.search.trees.remaining == 0).tolist():
+                if self.search.is_finished(slot):
+                    self._play_move(slot)
+            rows = self.search.collect(self._slots)
+            if rows:
+                self.counts.evaluations += rows
+                return rows
+
+    def apply(
+        self,
+        policy_logits: npt.NDArray[np.float32],
+        values: npt.NDArray[np.float32],
+        weights_version: int,
+    ) -> None:
+        """Take the network's answers for the rows of the last `collect`; see `BatchedSearch.apply`."""
+        self._weights_version = weights_version
+        self.search.apply(policy_logits, values)
+
+    def advance_untrained(self) -> None:
+        """Do what `collect`, a network and `apply` do, with equal priors and values of 0 for the network.
+
+        An untrained network knows no more. What it is spared does not count as evaluations.
+        """
+        rows = self.collect()
+        self.counts.evaluations -= rows
+        self.apply(self._no_logits[:rows], self._no_values[:rows], weights_version=0)
+
+    def take_episodes(self) -> list[Episode]:
+        """Return the games finished since the last call."""
+        episodes, self._finished = self._finished, []
+        return episodes
+
+    def take_counts(self) -> SelfPlayCounts:
+        """Return what was done since the last call, unfinished searches included."""
+        counts, self.counts = self.counts, SelfPlayCounts()
+        done = self._simulations_begun - int(self.search.trees.remaining.sum())
+        counts.simulations = done - self._simulations_counted
+        self._simulations_counted = done
+        return counts
+
+    def _play_move(self, slot: int) -> None:
+        builder = self._builders[slot]
+        statistics = self.search.root_statistics(slot)
+        move = self._moves_skipped[slot] + len(builder.opening) + len(builder)
+        if move < self._temperature_moves and self.config.temperature > 0:
+            action = sample_action(statistics, self.config.temperature, self._generators[slot])
+        else:
+            action = best_action(statistics)
+        observation = np.empty(self.game.observation_shape, np.uint8)
+        self.search.encode_root(slot, observation)
+        builder.append(observation, statistics, action, self._weights_version)
+        self.counts.positions += 1
+
+        self.search.play(slot, action)
+        terminal_value = self.search.terminal_value(slot)
+        if terminal_value is None:
+            self._begin_search(slot)
+        else:
+            if slot not in self._staggered:
+                self._finished.append(builder.finish(terminal_value))
+            self._staggered.discard(slot)
+            self._moves_skipped[slot] = 0
+            self.counts.games += 1
+            self.search.reset(slot)
+            self._start_game(slot)
+
+    def _start_game(self, slot: int, simulations: int | None = None) -> None:
+        seed, actor, launch = self._stream
+        game_index = self._next_index[slot]
+        self._next_index[slot] += self._actor_games
+        rng = generator(seed, "self-play", "actor", actor, "launch", launch, "game", game_index)
+        opening: list[int] = []
+        if self._opening_moves and self._moves_skipped[slot] == 0:
+            opening = play_random_opening(self.search, slot, self._opening_moves, rng)
+        self._builders[slot] = EpisodeBuilder(actor, game_index, opening)
+        self._generators[slot] = rng
+        self._begin_search(slot, simulations)
+
+    def _begin_search(self, slot: int, simulations: int | None = None) -> None:
+        simulations = self.config.simulations if simulations is None else simulations
+        self._simulations_begun += simulations
+        noisy = self.config.root_noise_fraction > 0
+        self.search.begin(slot, simulations, self._root_noise if noisy else None)
+
+    def _root_noise(self, tree: int, num_children: int) -> npt.NDArray[np.float64]:
+        return self._generators[tree].dirichlet([self._alpha] * num_children)

@@ -1,0 +1,125 @@
+"""What the processes of self-play tell their parent, and the totals that the parent keeps of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from alphazero.metrics.histogram import LatencyHistogram, no_fills
+from alphazero.records import Episode
+from alphazero.selfplay.game_group import SelfPlayCounts
+
+
+@dataclass
+class ActorReport:
+    """What an actor did since its last report; times in seconds.
+
+    `elapsed_s` is search, network and waiting, and a rest: messages and reports.
+    """
+
+    actor: int
+    episodes: list[Episode] = field(default_factory=list)
+    counts: SelfPlayCounts = field(default_factory=SelfPlayCounts)
+    batches: int = 0  # forward passes of its own (placement `local`); 0 otherwise
+    batch_rows: int = 0  # rows in them
+    cached_rows: int = 0  # rows answered from its cache instead
+    fills: npt.NDArray[np.int64] = field(default_factory=no_fills)  # forward passes by `fill_bin`
+    elapsed_s: float = 0.0
+    search_s: float = 0.0  # all of the search: trees, rules, encoding, choosing moves, episodes
+    tree_s: float = 0.0  # of it: selecting, expanding, backing up; 0 where it is not timed apart
+    rules_s: float = 0.0  # of it
+    encoding_s: float = 0.0  # of it
+    network_s: float = 0.0  # in its own engine (placement `local`)
+    waiting_s: float = 0.0  # for the inference server, or paused
+    engine: str = ""  # name of its own engine (placement `local`)
+
+
+@dataclass(frozen=True)
+class WorkerFailure:
+    """Sent to the parent by a process that ends on an exception."""
+
+    worker: str
+    traceback: str
+
+
+@dataclass
+class ServerReport:
+    """What the inference server did since its last report; times in seconds."""
+
+    batches: int
+    rows: int
+    fills: npt.NDArray[np.int64]  # batches by `fill_bin`
+    elapsed_s: float
+    waiting_s: float
+    network_s: float
+    copies_s: float
+    latency: npt.NDArray[np.int64]
+    engine: str
+    batch_capacity: int
+
+
+@dataclass
+class SelfPlayStatistics:
+    """What self-play did since the statistics were last taken; times are summed over actors, in seconds."""
+
+    games: int = 0
+    positions: int = 0
+    simulations: int = 0
+    evaluations: int = 0
+    batches: int = 0
+    batch_rows: int = 0
+    cached_rows: int = 0  # rows answered from actors' caches instead
+    batch_slots: int = 0  # rows there would have been room for in those batches
+    fills: npt.NDArray[np.int64] = field(default_factory=no_fills)  # batches by `fill_bin`
+    actor_s: float = 0.0
+    search_s: float = 0.0
+    tree_s: float = 0.0  # 0, like the next two, where they are not timed apart
+    rules_s: float = 0.0
+    encoding_s: float = 0.0
+    waiting_s: float = 0.0
+    network_s: float = 0.0  # in the server, or in the actors themselves
+    server_copies_s: float = 0.0
+    server_waiting_s: float = 0.0
+    server_s: float = 0.0  # how long the server has been at it; 0: there is none
+    latency: LatencyHistogram = field(default_factory=LatencyHistogram)
+
+    def merge(self, other: SelfPlayStatistics) -> None:
+        """Add what `other` counted."""
+        for name, value in vars(other).items():
+            if name == "latency":
+                self.latency.merge(value.array)
+            else:
+                setattr(self, name, getattr(self, name) + value)
+
+    def add_actor_report(self, report: ActorReport, batch_capacity: int) -> None:
+        """Count what an actor did; `batch_capacity`: rows of its own forward passes at most."""
+        self.games += report.counts.games
+        self.positions += report.counts.positions
+        self.simulations += report.counts.simulations
+        self.evaluations += report.counts.evaluations
+        self.batches += report.batches
+        self.batch_rows += report.batch_rows
+        self.cached_rows += report.cached_rows
+        self.batch_slots += report.batches * batch_capacity
+        self.fills += report.fills
+        self.actor_s += report.elapsed_s
+        self.search_s += report.search_s
+        self.tree_s += report.tree_s
+        self.rules_s += report.rules_s
+        self.encoding_s += report.encoding_s
+        self.waiting_s += report.waiting_s
+        self.network_s += report.network_s
+
+    def add_server_report(self, report: ServerReport) -> None:
+        """Count what the inference server did."""
+        self.batches += report.batches
+        self.batch_rows += report.rows
+        self.batch_slots += report.batches * report.batch_capacity
+        self.fills += report.fills
+        self.network_s += report.network_s
+        self.server_copies_s += report.copies_s
+        self.server_waiting_s += report.waiting_s
+        self.server_s += report.elapsed_s
+        self.latency.merge(report.latency)

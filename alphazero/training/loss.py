@@ -1,0 +1,70 @@
+"""AlphaZero's loss: cross-entropy of the policy plus squared error of the value.
+
+    loss = - sum_a target(a) log p(a)  +  value_loss_weight * (value - outcome)^2
+
+Source: Silver et al. (2017), equation 1; the L2 term there is the optimizer's weight decay here.
+
+p is the softmax over *legal* actions: logits of illegal actions are left out, in training as in the search
+(`alphazero.mcts.puct.legal_priors`). So no capacity is spent on learning the rules, and what the search
+uses is exactly what was trained. Axis letters: B batch, A actions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Means over the batch, each a scalar tensor; `total` is what is differentiated.
+
+    Attributes:
+        policy: cross-entropy in nats; its smallest possible value is `target_entropy`.
+        value: mean squared error, values in -1..1.
+        total: policy + value_loss_weight * value.
+        policy_entropy: entropy of the network's policy over legal actions, nats.
+        target_entropy: entropy of the policy targets, nats.
+    """
+
+    policy: Tensor
+    value: Tensor
+    total: Tensor
+    policy_entropy: Tensor
+    target_entropy: Tensor
+
+
+def policy_value_loss(
+    policy_logits: Tensor,
+    values: Tensor,
+    policy_targets: Tensor,
+    legal_mask: Tensor,
+    value_targets: Tensor,
+    value_loss_weight: float,
+) -> Losses:
+    """Return the losses of a batch; computed in float32 whatever the network's precision.
+
+    Args:
+        policy_logits: [B, A]. values: [B], for the player to move.
+        policy_targets: float32 [B, A], rows sum to 1, 0 where illegal.
+        legal_mask: bool [B, A], at least one True a row.
+        value_targets: float32 [B], for the player to move.
+        value_loss_weight: factor of the value loss.
+    """
+    logits = policy_logits.float().masked_fill(~legal_mask, -torch.inf)
+    # log 0 = -inf of an illegal action is replaced before it meets its target 0 (0 * inf is not a number)
+    log_policy = torch.log_softmax(logits, dim=1).masked_fill(~legal_mask, 0.0)
+    policy_loss = -(policy_targets * log_policy).sum(dim=1).mean()
+    value_loss = torch.square(values.float() - value_targets).mean()
+    with torch.no_grad():
+        policy_entropy = torch.special.entr(log_policy.exp() * legal_mask).sum(dim=1).mean()
+        target_entropy = torch.special.entr(policy_targets).sum(dim=1).mean()
+    return Losses(
+        policy=policy_loss,
+        value=value_loss,
+        total=policy_loss + value_loss_weight * value_loss,
+        policy_entropy=policy_entropy,
+        target_entropy=target_entropy,
+    )

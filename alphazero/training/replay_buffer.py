@@ -1,0 +1,174 @@
+"""The newest self-play positions, compact and preallocated, and random batches of them.
+
+A ring: row `cursor` is written next, and once the ring is full that is the oldest position.
+
+    row            0        1        2   ...   capacity-1
+    age         newer    newest   oldest  ...      older         (cursor = 2, full)
+
+Axis letters: B batch, A actions, C planes, H rows, W columns, M most legal actions, S symmetries.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from alphazero.errors import UserError
+from alphazero.games.game import Game
+from alphazero.records import Episode
+from alphazero.training.targets import Batch, dense_policy, padded_visits, value_targets
+
+_ARRAY_NAMES = ("observations", "actions", "visit_counts", "value_targets")
+_COUNTER_NAMES = ("cursor", "capacity", "total_positions", "total_episodes")
+
+
+class ReplayBuffer:
+    """Ring of the last `capacity` positions. May be shared by the threads of one process.
+
+    Observations are kept as uint8 and policies as visit counts of legal actions only, in one block
+    reserved at the start: C*H*W + 4*M + 4 bytes a position. A system that commits memory on first use
+    takes it as the ring fills.
+
+    Args:
+        capacity: positions kept, 1 or more.
+        game: gives shapes, the number of actions and the symmetries.
+        symmetries: sample a random symmetry of each position; False: positions as they were played.
+        root_value_share: of the search's root value in the value targets, see `value_targets`.
+
+    Attributes:
+        total_positions: positions ever added, those overwritten since included.
+        total_episodes: games ever added.
+    """
+
+    def __init__(
+        self, capacity: int, game: Game, symmetries: bool = True, root_value_share: float = 0.0
+    ) -> None:
+        if capacity < 1:
+            raise UserError(f"training.replay_capacity is {capacity}; it must be 1 or more")
+        if game.num_actions > np.iinfo(np.int16).max:
+            raise UserError(
+                f"{game.name} has {game.num_actions} actions; the replay buffer holds at most "
+                f"{np.iinfo(np.int16).max}"
+            )
+        self.capacity = capacity
+        self._root_value_share = root_value_share
+        self.total_positions = 0
+        self.total_episodes = 0
+        self._shape = game.observation_shape
+        self._num_actions = game.num_actions
+        self._width = game.max_legal_actions
+        planes, rows, columns = game.observation_shape
+        self._observations = np.empty((capacity, planes, rows * columns), dtype=np.uint8)
+        self._actions = np.empty((capacity, self._width), dtype=np.int16)
+        self._visit_counts = np.empty((capacity, self._width), dtype=np.uint16)
+        self._value_targets = np.empty(capacity, dtype=np.float32)
+        chosen = game.symmetries() if symmetries else game.symmetries()[:1]
+        self._cell_source = np.stack([symmetry.cell_source for symmetry in chosen])  # [S, H*W]
+        # [S, A+1]: the last entry maps the padding (NO_ACTION = -1, the last column) to itself.
+        self._action_target = np.stack([np.append(symmetry.action_target, -1) for symmetry in chosen])
+        self._cursor = 0
+        self._size = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Return the number of positions held."""
+        return self._size
+
+    @property
+    def bytes_per_position(self) -> int:
+        """Bytes that one position takes."""
+        return sum(array[:1].nbytes for array in self._arrays().values())
+
+    def add_episode(self, episode: Episode) -> int:
+        """Add every position of a finished game, over the oldest ones if full; return how many.
+
+        Of a game longer than the whole ring only the last `capacity` positions are kept.
+        """
+        moves = len(episode)
+        actions, visit_counts = padded_visits(episode, self._width)
+        new: dict[str, npt.NDArray[Any]] = {
+            "observations": episode.observations.reshape(moves, *self._observations.shape[1:]),
+            "actions": actions,
+            "visit_counts": visit_counts,
+            "value_targets": value_targets(episode, self._root_value_share),
+        }
+        kept = min(moves, self.capacity)
+        with self._lock:
+            rows = (self._cursor + np.arange(kept)) % self.capacity
+            for name, array in self._arrays().items():
+                array[rows] = new[name][moves - kept :]
+            self._cursor = (self._cursor + kept) % self.capacity
+            self._size = min(self._size + kept, self.capacity)
+            self.total_positions += moves
+            self.total_episodes += 1
+        return moves
+
+    def sample(self, batch_size: int, rng: np.random.Generator) -> Batch:
+        """Return `batch_size` positions, drawn uniformly with replacement, each in a random symmetry.
+
+        ValueError if the buffer is empty.
+        """
+        if self._size == 0:
+            raise ValueError("cannot sample from an empty replay buffer")
+        with self._lock:
+            rows = rng.integers(0, self._size, batch_size)
+            observations = self._observations[rows]
+            actions = self._actions[rows]
+            visit_counts = self._visit_counts[rows]
+            values = self._value_targets[rows]
+        chosen = rng.integers(0, len(self._cell_source), batch_size)
+        if len(self._cell_source) > 1:
+            observations = np.take_along_axis(observations, self._cell_source[chosen][:, None, :], axis=2)
+            actions = self._action_target[chosen[:, None], actions]
+        policy_targets, legal_mask = dense_policy(actions, visit_counts, self._num_actions)
+        return Batch(
+            observations=observations.reshape(batch_size, *self._shape),
+            policy_targets=policy_targets,
+            legal_mask=legal_mask,
+            value_targets=values,
+        )
+
+    def state_dict(self) -> dict[str, npt.NDArray[Any]]:
+        """Return copies of the filled part and the counters, for a checkpoint."""
+        with self._lock:
+            state: dict[str, npt.NDArray[Any]] = {
+                name: array[: self._size].copy() for name, array in self._arrays().items()
+            }
+            counters = (self._cursor, self.capacity, self.total_positions, self.total_episodes)
+        for name, count in zip(_COUNTER_NAMES, counters, strict=True):
+            state[name] = np.array([count], dtype=np.int64)
+        return state
+
+    def load_state_dict(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take over what `state_dict` returned; with another capacity the newest positions are kept.
+
+        With the same capacity every row keeps its place, so that sampling goes on as if never interrupted.
+        UserError if it comes from another game.
+        """
+        cursor, capacity, total_positions, total_episodes = (int(state[name][0]) for name in _COUNTER_NAMES)
+        size = len(state["value_targets"])
+        for name, array in self._arrays().items():
+            if state[name].shape[1:] != array.shape[1:] or state[name].dtype != array.dtype:
+                raise UserError(
+                    f"the checkpoint's replay buffer holds {name} of shape {state[name].shape[1:]}, but the "
+                    f"game needs {array.shape[1:]}: it belongs to another game; use another results folder"
+                )
+        same_place = capacity == self.capacity or size < capacity <= self.capacity
+        oldest = cursor if size == capacity else 0
+        kept = np.arange(size) if same_place else (oldest + np.arange(size)) % max(size, 1)
+        kept = kept[-self.capacity :]
+        with self._lock:
+            for name, array in self._arrays().items():
+                array[: len(kept)] = state[name][kept]
+            self._size = len(kept)
+            self._cursor = cursor if same_place else len(kept) % self.capacity
+            self.total_positions = total_positions
+            self.total_episodes = total_episodes
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        arrays = (self._observations, self._actions, self._visit_counts, self._value_targets)
+        return dict(zip(_ARRAY_NAMES, arrays, strict=True))

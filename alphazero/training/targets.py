@@ -1,0 +1,105 @@
+"""What the network is trained towards, and the form in which it reaches the learner.
+
+Axis letters: B batch, A actions, C planes, H rows, W columns, T moves of a game, M most legal actions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from alphazero.records import Episode
+
+NO_ACTION = -1  # fills up rows with fewer legal actions than the widest
+_LARGEST_COUNT = np.iinfo(np.uint16).max
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B training positions.
+
+    Attributes:
+        observations: uint8 [B, C, H, W].
+        policy_targets: float32 [B, A], rows sum to 1; 0 for illegal actions.
+        legal_mask: bool [B, A], True for legal actions.
+        value_targets: float32 [B], for the player to move.
+    """
+
+    observations: npt.NDArray[np.uint8]
+    policy_targets: npt.NDArray[np.float32]
+    legal_mask: npt.NDArray[np.bool_]
+    value_targets: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.value_targets)
+
+
+def value_targets(episode: Episode, root_value_share: float = 0.0) -> npt.NDArray[np.float32]:
+    """Return float32 [T], from -1 to 1, for the player to move at each position.
+
+    (1 - root_value_share) * outcome + root_value_share * root value of the search. AlphaZero uses the
+    outcome alone; the search's own opinion is biased but far less noisy.
+    """
+    mixed = (1.0 - root_value_share) * episode.outcomes + root_value_share * episode.root_values
+    return mixed.astype(np.float32)
+
+
+def padded_visits(episode: Episode, width: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]:
+    """Return the root's legal actions and visit counts in rows of equal width.
+
+    Counts are kept exactly, unless one is above 65535: then all of that position are divided by the same
+    power of two.
+
+    Args:
+        episode: a finished game of T moves.
+        width: M.
+
+    Returns:
+        actions: int16 [T, M], ascending, then NO_ACTION.
+        visit_counts: uint16 [T, M], 0 where there is no action.
+    """
+    moves = len(episode)
+    counts = np.diff(episode.policy_offsets)
+    rows = np.repeat(np.arange(moves), counts)
+    columns = np.arange(len(rows)) - np.repeat(episode.policy_offsets[:-1], counts)
+    actions = np.full((moves, width), NO_ACTION, dtype=np.int16)
+    actions[rows, columns] = episode.policy_actions
+    visits = np.zeros((moves, width), dtype=np.int64)
+    visits[rows, columns] = episode.policy_visits
+    while visits.max(initial=0) > _LARGEST_COUNT:
+        too_large = visits.max(axis=1) > _LARGEST_COUNT
+        visits[too_large] >>= 1
+    return actions, visits.astype(np.uint16)
+
+
+def dense_policy(
+    actions: npt.NDArray[np.integer[Any]], visit_counts: npt.NDArray[np.uint16], num_actions: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Return policy targets float32 [B, A] (visit counts over their sum) and the legal mask bool [B, A].
+
+    A position without a single visit (a forced move that was not searched) has equal shares.
+
+    Args:
+        actions: [B, M], NO_ACTION where there is none.
+        visit_counts: uint16 [B, M].
+    """
+    batch = len(actions)
+    present = actions != NO_ACTION
+    weights = visit_counts.astype(np.float32)
+    unvisited = weights.sum(axis=1) == 0.0
+    weights[unvisited] = present[unvisited]
+    weights /= weights.sum(axis=1, keepdims=True)
+    # One column more than there are actions takes what the padding writes.
+    columns = np.where(present, actions, num_actions)
+    rows = np.arange(batch)[:, None]
+    policy = np.zeros((batch, num_actions + 1), dtype=np.float32)
+    policy[rows, columns] = weights
+    legal = np.zeros((batch, num_actions + 1), dtype=np.bool_)
+    legal[rows, columns] = True
+    return (
+        np.ascontiguousarray(policy[:, :num_actions]),
+        np.ascontiguousarray(legal[:, :num_actions]),
+    )

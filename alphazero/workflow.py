@@ -1,0 +1,223 @@
+"""What the Snakemake workflow decides while it is parsed: the run wanted, where it lies, what it depends on.
+
+A run's folder is `<machine>/<hardware profile>/<experiment>/<game>_seed<n>`, its settings in a file in it.
+Results carry three hashes as Snakemake parameters, so that exactly what depends on a change becomes stale:
+
+    training    the resolved settings that training reads, and the sources of games, search, network,
+                self-play and training. Other games' rules, comments and docstrings do not count.
+    evaluation  the [evaluation] settings, and the sources of games, search, network and evaluation
+    report      the sources of the report
+
+The benchmark has two more: of what is measured (with the resolved settings), and of the tables made from it;
+a tuned hardware profile has one.
+
+Parsing imports no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alphazero.config import Config
+from alphazero.config_loading import (
+    AUTO_PROFILE,
+    SHIPPED_PROFILE,
+    ResolvedConfig,
+    config_hash,
+    resolve_config,
+)
+from alphazero.config_validation import flatten
+from alphazero.games.registry import game_names
+from alphazero.hardware.description import Hardware
+from alphazero.source_meaning import meaning_hash
+
+# What a result is made by, as files and folders of the package. Not among them: the configuration's code (its
+# outcome counts, as settings) and what only watches a run (metrics, hardware, progress).
+_TRAINING_SOURCES = (
+    "games", "mcts", "network", "selfplay", "training", "run", "records.py", "seeding.py", "commands/train.py"
+)  # fmt: skip
+_EVALUATION_SOURCES = ("games", "mcts", "network", "evaluation", "seeding.py", "commands/evaluate.py")
+_MEASURING_SOURCES = (
+    "games", "mcts", "network", "selfplay", "training", "records.py", "seeding.py", "run/run_metrics.py",
+    "benchmark/window.py", "benchmark/learner_speed.py", "benchmark/engine_speed.py",
+)  # fmt: skip
+_CHOOSING_SOURCES = tuple(
+    f"benchmark/{name}.py" for name in ("phases", "variants", "measurement", "session", "search_proof")
+)
+_TUNING_SOURCES = tuple(f"benchmark/{name}.py" for name in ("autotune", "tuned_toml", "session", "variants"))
+_TABLE_SOURCES = ("benchmark", "report", "metrics/catalog.py", "commands/benchmark.py")
+_REPORT_SOURCES = ("report", "metrics/catalog.py", "commands/report.py")
+_SOURCE_SUFFIXES = (".py", ".pyx", ".pxd", ".h", ".hpp", ".cpp")
+
+# Settings that change how a run is seen, not what comes out of it.
+_WATCHING = ("run.log_every_seconds",)
+
+DEFAULT_EXPERIMENT = "train"  # the folder of a run without an experiment file
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run of the workflow."""
+
+    folder: str  # relative to results/, logs/ and checkpoints/
+    game: str
+    profile: str  # as asked for: a name, auto, or the path of a TOML file
+    experiment: Path | None
+    overrides: tuple[str, ...]
+    resolved: ResolvedConfig
+
+    @property
+    def settings(self) -> Config:
+        return self.resolved.config
+
+
+def plan_run(
+    machine: str,
+    hardware: Hardware,
+    profile: str,
+    game: str,
+    seed: int,
+    experiment: Path | None = None,
+    overrides: Sequence[str] = (),
+) -> Run:
+    """Return the run that these choices mean on `machine`; UserError if one of them is wrong."""
+    all_overrides = (*overrides, f"run.seed={seed}")
+    resolved = resolve_config(game, profile, experiment, all_overrides, hardware)
+    parts = (
+        machine,
+        resolved.config.hardware_profile,
+        experiment_name(experiment, overrides),
+        f"{game}_seed{seed}",
+    )
+    folder = "/".join(re.sub(r"[^\w.-]+", "_", part) for part in parts)
+    return Run(folder, game, profile, experiment, all_overrides, resolved)
+
+
+def experiment_name(experiment: Path | None, overrides: Sequence[str]) -> str:
+    """Return what sets a variant's folder apart: the experiment file's stem, and a mark of any overrides."""
+    name = experiment.stem if experiment else DEFAULT_EXPERIMENT
+    return f"{name}-{_digest(sorted(overrides))[:6]}" if overrides else name
+
+
+def config_options(run: Run) -> str:
+    """Return the options of `alphazero config` that give this run's settings, quoted for a shell."""
+    options = ["--game", run.game, "--profile", run.profile]
+    if run.experiment:
+        options += ["--experiment", run.experiment.as_posix()]
+    for override in run.overrides:
+        options += ["--set", override]
+    return shlex.join(options)
+
+
+def settings_hash(run: Run) -> str:
+    """Return the resolved settings as 16 hex digits."""
+    return _digest([_settings(run, evaluation=False), _settings(run, evaluation=True)])
+
+
+def training_hash(root: Path, run: Run) -> str:
+    """Return what the trained agent depends on, as 16 hex digits."""
+    return _digest([_settings(run, evaluation=False), meaning_hash(root, training_sources(root, run.game))])
+
+
+def evaluation_hash(root: Path, run: Run) -> str:
+    """Return what the scores depend on besides the agent, as 16 hex digits."""
+    sources = meaning_hash(root, _sources(root, _EVALUATION_SOURCES, run.game))
+    return _digest([_settings(run, evaluation=True), sources])
+
+
+def measuring_hash(root: Path, game: str) -> str:
+    """Return the sources of what the benchmark measures, as 16 hex digits: other code gives other windows."""
+    return meaning_hash(root, _sources(root, _MEASURING_SOURCES, game))
+
+
+def benchmark_hash(root: Path, run: Run) -> str:
+    """Return what the benchmark's measurements depend on besides the phases, as 16 hex digits."""
+    return _digest([_settings(run, evaluation=False), benchmark_sources_hash(root, run.game)])
+
+
+def benchmark_sources_hash(root: Path, game: str) -> str:
+    """Return the sources that measure, and that choose what is measured, as 16 hex digits."""
+    chosen = meaning_hash(root, _sources(root, _CHOOSING_SOURCES))
+    return _digest([measuring_hash(root, game), chosen])
+
+
+def before_tuning(run: Run, machine: str, hardware: Hardware) -> Run:
+    """Return `run` as it is without the profile that autotune wrote: where a search begins, also a second one."""
+    profile = SHIPPED_PROFILE if run.profile == AUTO_PROFILE else run.profile
+    overrides = [override for override in run.overrides if not override.startswith("run.seed=")]
+    seed = run.resolved.config.run.seed
+    return plan_run(machine, hardware, profile, run.game, seed, run.experiment, overrides)
+
+
+def tuning_hash(root: Path, run: Run) -> str:
+    """Return what a tuned profile depends on, as 16 hex digits; `run` is one `before_tuning`."""
+    how = meaning_hash(root, _sources(root, _TUNING_SOURCES))
+    return _digest([_settings(run, evaluation=False), measuring_hash(root, run.game), how])
+
+
+def benchmark_tables_hash(root: Path) -> str:
+    """Return what the benchmark's tables depend on besides the measurements, as 16 hex digits."""
+    return meaning_hash(root, _sources(root, _TABLE_SOURCES))
+
+
+def quality_hash(root: Path, run: Run) -> str:
+    """Return what a quality comparison depends on besides its files, as 16 hex digits."""
+    sources = _sources(root, (*_EVALUATION_SOURCES, "quality"))
+    return _digest([training_hash(root, run), evaluation_hash(root, run), meaning_hash(root, sources)])
+
+
+def report_hash(root: Path) -> str:
+    """Return what the report depends on besides the results in it, as 16 hex digits."""
+    return meaning_hash(root, _sources(root, _REPORT_SOURCES))
+
+
+def checkpoint_key(root: Path, run: Run) -> str:
+    """Return the name of the run's checkpoint folder.
+
+    A resumed run goes on with the code and the settings that it began with, or not at all: an edit of either
+    begins a new folder and leaves the old one where it is. Limits (minutes, steps) may change under way.
+    """
+    return f"{config_hash(run.settings)}-{meaning_hash(root, training_sources(root, run.game))[:10]}"
+
+
+def training_sources(root: Path, game: str) -> list[Path]:
+    """Return the files that make a training run of `game` what it is, relative to `root`."""
+    return _sources(root, _TRAINING_SOURCES, game)
+
+
+def _sources(root: Path, parts: Sequence[str], game: str | None = None) -> list[Path]:
+    package = root / "alphazero"
+    found: list[Path] = []
+    for part in parts:
+        path = package / part
+        found += (
+            [path]
+            if path.is_file()
+            else [file for file in path.rglob("*") if file.suffix in _SOURCE_SUFFIXES]
+        )
+    generated = {file.with_suffix(".cpp") for file in found if file.suffix == ".pyx"}
+    others = [name for name in game_names() if game is not None and name != game]
+    return sorted(
+        file.relative_to(root)
+        for file in found
+        if file not in generated and not any(name in file.stem for name in others)
+    )
+
+
+def _settings(run: Run, evaluation: bool) -> str:
+    values = {
+        name: value
+        for name, value in flatten(run.settings).items()
+        if name.startswith("evaluation.") == evaluation and name not in _WATCHING
+    }
+    return json.dumps(values, sort_keys=True)
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

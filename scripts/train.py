@@ -1,0 +1,24 @@
+"""Train from a clone: `alphazero train`, without installing anything and without Snakemake.
+
+    python scripts/train.py --profile low --actors 2 --inference-batch-size 64 --steps 20
+    python scripts/train.py --benchmark --profile high --steps 500
+
+--profile auto|high|mid|low|cpu, --actors, --inference-batch-size, --steps, --set and the rest are
+`alphazero train`'s (--help lists them). --benchmark measures the full configuration against the baseline
+instead (`alphazero benchmark compare`).
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # Child processes are started afresh and are given this path with everything else.
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+    from alphazero.cli import main
+
+    options = sys.argv[1:]
+    if "--benchmark" in options:
+        options.remove("--benchmark")
+        sys.exit(main(["benchmark", "compare", *options]))
+    sys.exit(main(["train", *options]))

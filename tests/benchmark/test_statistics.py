@@ -1,0 +1,57 @@
+"""Intervals of medians and ratios."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from alphazero.benchmark.statistics import median_estimate, ratio_estimate
+
+
+def test_of_ten_values_the_second_lowest_and_second_highest_hold_the_median() -> None:
+    estimate = median_estimate([3.0, 1.0, 2.0, 10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0])
+    assert (estimate.value, estimate.low, estimate.high) == (5.5, 2.0, 9.0)
+    # One value or none on one side: 2 * (1 + 10) / 2**10.
+    assert estimate.confidence == pytest.approx(1 - 22 / 1024)
+
+
+def test_five_values_give_their_extremes_and_say_what_that_is_worth() -> None:
+    estimate = median_estimate([5.0, 1.0, 2.0, 4.0, 3.0])
+    assert (estimate.value, estimate.low, estimate.high) == (3.0, 1.0, 5.0)
+    assert estimate.confidence == pytest.approx(1 - 2 / 32)
+
+
+def test_one_value_is_its_own_interval_without_confidence() -> None:
+    estimate = median_estimate([7.0])
+    assert (estimate.value, estimate.low, estimate.high, estimate.confidence) == (7.0, 7.0, 7.0, 0.0)
+
+
+def test_the_interval_holds_the_median_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    estimates = [median_estimate(rng.exponential(size=10).tolist()) for _ in range(2000)]
+    held = sum(estimate.low <= np.log(2.0) <= estimate.high for estimate in estimates) / 2000
+    assert held == pytest.approx(1 - 22 / 1024, abs=0.012)
+
+
+def test_a_drift_of_the_machine_cancels_out_of_interleaved_rounds() -> None:
+    drift = np.linspace(1.0, 3.0, 9)
+    estimate = ratio_estimate((2.0 * drift).tolist(), drift.tolist())
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((2.0, 2.0, 2.0))
+    unpaired = ratio_estimate((2.0 * drift).tolist(), [*drift.tolist(), 2.0])
+    assert unpaired.low < 1.8 < 2.2 < unpaired.high
+
+
+def test_the_same_values_give_the_same_interval() -> None:
+    over, under = [3.0, 4.0, 5.0, 6.0], [1.0, 2.0, 2.0, 3.0]
+    assert ratio_estimate(over, under) == ratio_estimate(over, under)
+    estimate = ratio_estimate(over, under)
+    assert estimate.low <= estimate.value == 4.5 / 2.0 <= estimate.high
+
+
+@pytest.mark.parametrize("values", [[], [0.0], [-1.0]])
+def test_a_ratio_is_of_positive_numbers(values: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"positive|no values"):
+        ratio_estimate([1.0], values)
+    if not values:
+        with pytest.raises(ValueError, match="no values"):
+            median_estimate(values)

@@ -1,0 +1,50 @@
+"""`alphazero benchmark` refuses what it cannot do, each in one line, and makes tables from measurements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_up_measuring import FakeMeasurer, measurement, speed_by_games, write_phases
+
+from alphazero.benchmark.measurement import write_document
+from alphazero.cli import main
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [
+        (["--only", "batchign"], "no such phase"),
+        (["--rounds", "0"], "--rounds is 0"),
+        (["--phases", "nowhere"], "there is no baseline.toml"),
+        (
+            ["--set", "inference.engine=simulated:a100", "--set", "inference.placement=server"],
+            "no measurement of this machine",
+        ),
+        (["--profile", "hihg"], "did you mean 'high'"),
+    ],
+)
+def test_wrong_options_are_one_clear_line(
+    options: list[str], answer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["benchmark", "measure", *options, "--out", str(tmp_path / "m.json")]
+    assert main([*words, "--windows", str(tmp_path / "w.jsonl")]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert answer in said[-1]
+
+
+def test_tables_and_page_are_made_from_measurements(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = measurement(tmp_path, write_phases(tmp_path / "phases"))
+    made.run(FakeMeasurer(speed_by_games), lambda text: None)
+    write_document(made.document(), tmp_path / "m.json")
+    page, parts = tmp_path / "page.html", tmp_path / "tables"
+    assert (
+        main(["benchmark", "tabulate", str(tmp_path / "m.json"), "--out", str(page), "--parts", str(parts)])
+        == 0
+    )
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert "| Batching |" in capsys.readouterr().out
+    assert main(["benchmark", "machines", str(tmp_path / "m.json"), "--parts", str(parts)]) == 0
+    assert (parts / "machines.csv").exists()

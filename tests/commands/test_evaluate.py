@@ -1,0 +1,112 @@
+"""The command line of `alphazero evaluate`: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from alphazero.cli import main
+from alphazero.commands.evaluate import ProgressLines
+
+TINY = ["--positions-per-set", "2", "--simulations", "8", "--workers", "0", "--device", "cpu"]
+
+
+def evaluate(*words: str) -> int:
+    return main(["evaluate", *words])
+
+
+def test_json_has_the_catalogs_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["untrained:connect_four", *TINY, "--against", "random", "--matches", "4", "--out", str(out)]
+    assert evaluate(*arguments, "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["agent"] == "untrained"
+    assert 0.0 <= printed["policy_error"] <= 1.0
+    assert printed["simulations"] == 8
+    (match,) = printed["matches"]
+    assert match["opponent"] == "random"
+    assert match["wins"] + match["draws"] + match["losses"] == match["games"] <= match["games_played"] == 4
+    assert {"elo_difference", "elo_low", "elo_high", "score", "win_rate"} <= set(match)
+    assert json.loads((out / "evaluation.json").read_text(encoding="utf-8")) == printed
+
+
+def test_a_file_of_positions_is_used(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "set,moves,ply,score,move_scores\nmine,21053514,8,11,-4 -3 11 4 0 -2 -5\n", encoding="utf-8"
+    )
+    assert evaluate("untrained:connect_four", *TINY, "--positions", str(path)) == 0
+    assert f"1 positions of {path}" in capsys.readouterr().out
+
+
+def test_tic_tac_toe_is_scored_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate("untrained:tic_tac_toe", *TINY) == 0
+    assert "solved by trying all" in capsys.readouterr().out
+
+
+def test_random_against_itself_needs_no_network(capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate("random:connect_four", *TINY, "--against", "random", "--matches", "6") == 0
+    assert "random - random (2)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "give either a CHECKPOINT or --run FOLDER"),
+        (["random:connect_four", "--run", "x"], "give either a CHECKPOINT or --run FOLDER"),
+        (["absent.safetensors"], "no agent 'absent.safetensors'"),
+        (["untrained"], "write untrained:GAME"),
+        (["untrained:conect_four"], "did you mean 'connect_four'"),
+        (["random:connect_four"], "nothing to do"),
+        (["untrained:connect_four", "--against", "random:tic_tac_toe"], "give agents of one game"),
+        (["untrained:tic_tac_toe", "--positions", "x.csv"], "holds Connect Four positions"),
+        (["untrained:connect_four", "--positions", "absent.csv"], "cannot read positions from absent.csv"),
+        (["untrained:connect_four", "--config", "x.toml"], "--config goes with --run"),
+        (["--run", "absent", "--against", "random"], "leave out --against"),
+        (["--run", "absent"], "absent"),
+        (["untrained:connect_four", "--device", "tpu"], "tpu"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_2(
+    words: list[str],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert evaluate(*words) == 2
+    complaint = capsys.readouterr().err.strip()
+    assert says in complaint
+    assert len(complaint.splitlines()) == 1
+
+
+def test_a_damaged_checkpoint_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "broken.safetensors"
+    path.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00not safetensors")
+    assert evaluate(str(path), *TINY) == 2
+    complaint = capsys.readouterr().err.strip()
+    assert "broken.safetensors" in complaint
+    assert len(complaint.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "option", ["--simulations", "--matches", "--workers", "--seed", "--positions-per-set"]
+)
+def test_numbers_out_of_range_are_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        evaluate("untrained:connect_four", option, "-1")
+    assert caught.value.code == 2
+    assert "'-1' is not a whole number of at least" in capsys.readouterr().err
+
+
+def test_progress_says_start_end_and_not_everything_between(capsys: pytest.CaptureFixture[str]) -> None:
+    times = iter(range(100))
+    lines = ProgressLines(every_seconds=5.0, clock=lambda: float(next(times)))
+    for done in range(11):
+        lines("games", done, 10)
+    lines("games", 10, 10)
+    said = capsys.readouterr().err.split("\n")[:-1]
+    assert said == ["games: 0 of 10", "games: 5 of 10", "games: 10 of 10"]

@@ -1,0 +1,53 @@
+"""Machines made up for tests: what `probe_hardware` would return on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from alphazero.hardware.description import Cpu, Gpu, Hardware, Memory
+
+
+def made_up_gpu(**changes: Any) -> Gpu:
+    """Return an H200 with all of its memory free, but for `changes`."""
+    values: dict[str, Any] = {
+        "index": 0,
+        "cuda_index": 0,
+        "name": "NVIDIA H200",
+        "uuid": "GPU-aaaa",
+        "memory_total_mib": 143_771,
+        "memory_free_mib": 143_000,
+        "compute_capability": "9.0",
+        "power_limit_w": 700.0,
+        "mig_enabled": False,
+    }
+    return Gpu(**{**values, **changes})
+
+
+def made_up_hardware(*gpus: Gpu, cores: int = 32, memory_mib: int = 131_072, **changes: Any) -> Hardware:
+    """Return a machine with these GPUs, so many usable cores and so much memory."""
+    values: dict[str, Any] = {
+        "gpus": gpus,
+        "driver_version": "570.1" if gpus else None,
+        "cuda_driver_version": "12.8" if gpus else None,
+        "torch_version": "2.9.0",
+        "torch_cuda_version": "12.8",
+        "gpu_problem": None if gpus else "no NVIDIA driver was found",
+        "cpu": Cpu("AMD EPYC 7763 64-Core Processor", cores, cores, None, cores),
+        "memory": Memory(memory_mib, memory_mib, None, memory_mib),
+        "operating_system": "Linux 6",
+        "python_version": "3.11.7",
+    }
+    return Hardware(**{**values, **changes})
+
+
+@pytest.fixture
+def gpu() -> Callable[..., Gpu]:
+    return made_up_gpu
+
+
+@pytest.fixture
+def machine() -> Callable[..., Hardware]:
+    return made_up_hardware

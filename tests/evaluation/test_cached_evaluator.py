@@ -1,0 +1,86 @@
+"""The cache answers like the evaluator behind it, asking it once a position."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from alphazero.games.game import ByteArray
+from alphazero.mcts.search import Evaluator, LogitArray
+from alphazero.network.cached_evaluator import CachedEvaluator, _distinct
+
+
+def observations(*seeds: int) -> ByteArray:
+    return np.stack([np.random.default_rng(seed).integers(0, 2, (2, 6, 7), np.uint8) for seed in seeds])
+
+
+def assert_equal_answers(first: tuple[LogitArray, LogitArray], second: tuple[LogitArray, LogitArray]) -> None:
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
+
+
+def test_answers_are_those_of_the_evaluator(hashed: Evaluator) -> None:
+    cached = CachedEvaluator(hashed, 7)
+    for batch in (observations(1, 2, 3), observations(3, 4, 1, 4), observations(2)):
+        assert_equal_answers(cached(batch), hashed(batch))
+
+
+def test_each_position_is_evaluated_once_even_within_a_batch(hashed: Evaluator) -> None:
+    cached = CachedEvaluator(hashed, 7)
+    cached(observations(1, 2, 1, 1))
+    cached(observations(2, 3))
+    assert (cached.rows, cached.evaluations) == (6, 3)
+
+
+def test_positions_that_share_a_place_push_each_other_out(hashed: Evaluator) -> None:
+    cached = CachedEvaluator(hashed, 7, capacity=2)
+    batch = observations(*range(50))
+    for _ in range(2):
+        assert_equal_answers(cached(batch), hashed(batch))
+        for row in range(50):
+            assert_equal_answers(cached(batch[row : row + 1]), hashed(batch[row : row + 1]))
+    assert cached.evaluations > 100
+
+
+def test_a_table_with_room_keeps_nearly_everything(hashed: Evaluator) -> None:
+    cached = CachedEvaluator(hashed, 7, capacity=100_000)
+    batch = observations(*range(3000))
+    assert_equal_answers(cached(batch), hashed(batch))
+    assert_equal_answers(cached(batch), hashed(batch))
+    assert 3000 <= cached.evaluations < 3300
+
+
+def test_what_was_learned_before_new_weights_is_forgotten(hashed: Evaluator) -> None:
+    cached = CachedEvaluator(hashed, 7)
+    cached(observations(1, 2))
+    cached.clear()
+    assert_equal_answers(cached(observations(1, 2)), hashed(observations(1, 2)))
+    assert cached.evaluations == 4
+
+
+def test_different_keys_with_one_hash_are_told_apart() -> None:
+    keys = np.array([[1, 2], [3, 4], [1, 2]], np.uint64)
+    first, twins = _distinct(keys, np.zeros(3, np.uint64))
+    assert (keys[first[twins]] == keys).all()
+
+
+def test_bytes_that_are_not_bits_are_told_apart(hashed: Evaluator) -> None:
+    cached = CachedEvaluator(hashed, 7)
+    one, two = observations(1), observations(1) * np.uint8(2)
+    assert_equal_answers(cached(np.concatenate([one, two])), hashed(np.concatenate([one, two])))
+    assert cached.evaluations == 2
+
+
+def test_a_failed_evaluation_leaves_nothing_behind(hashed: Evaluator) -> None:
+    failing = True
+
+    def sometimes(batch: ByteArray) -> tuple[LogitArray, LogitArray]:
+        if failing:
+            raise RuntimeError("device lost")
+        return hashed(batch)
+
+    cached = CachedEvaluator(sometimes, 7)
+    with pytest.raises(RuntimeError):
+        cached(observations(1, 2))
+    failing = False
+    assert_equal_answers(cached(observations(2, 1)), hashed(observations(2, 1)))

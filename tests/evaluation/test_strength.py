@@ -1,0 +1,93 @@
+"""Time to strength of a made-up run, and of a real one that is tiny."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alphazero.cli import main
+from alphazero.report.strength_page import render_strength_page, summary, time_table
+
+
+def point(step: int, error: float, **more: Any) -> dict[str, Any]:
+    return {
+        "step": step,
+        "positions": 10 * step,
+        "run_time_s": 60.0 * step,
+        "wall_s": 61.0 * step,
+        "cpu_s": 120.0 * step,
+        "device_s": None,
+        "energy_j": None,
+        "search_error": error,
+        "search_error_low": 0.9 * error,
+        "search_error_high": 1.1 * error,
+        **more,
+    }
+
+
+DOCUMENT = {
+    "format": 1,
+    "game": "connect_four",
+    "simulations": 800,
+    "solved_note": "600 positions",
+    "errors": [0.05, 0.02],
+    "runs": [
+        {
+            "run": "seed0",
+            "seed": 0,
+            "points": [point(0, 0.1), point(1, 0.05), point(2, 0.03), point(3, 0.04)],
+        },
+        {"run": "seed1", "seed": 1, "points": [point(0, 0.1), point(5, 0.015)]},
+    ],
+}
+
+
+def test_the_first_moment_below_each_bound_counts() -> None:
+    numbers = time_table(DOCUMENT).numbers.reset_index()
+    reached = {(row["error"], row["run"]): row["step"] for _, row in numbers.iterrows()}
+    assert reached[0.05, "seed0"] == 2  # 5 % itself is not below 5 %
+    assert reached[0.05, "seed1"] == 5
+    assert reached[0.02, "seed1"] == 5
+    assert reached[0.02, "seed0"] != reached[0.02, "seed0"]  # never: empty
+
+
+def test_what_was_not_measured_has_no_column() -> None:
+    assert "device-seconds" not in time_table(DOCUMENT).shown.columns
+    assert "CPU-seconds" in time_table(DOCUMENT).shown.columns
+
+
+def test_the_summary_names_the_smallest_bound_that_all_runs_got_below() -> None:
+    assert summary(DOCUMENT) == (
+        "A mean error below 5 % was reached after 2 min 02 s to 5 min 05 s (2 runs), evaluation included."
+    )
+    nobody = {**DOCUMENT, "errors": [0.001]}
+    assert summary(nobody) == "Not all runs got below 0.1 %; the best had 1.5 %."
+
+
+def test_the_page_has_table_and_curves() -> None:
+    page = render_strength_page(DOCUMENT)
+    assert page.count("<figure>") == 2 and "below 2 %, seed1" in page
+
+
+def test_the_command_measures_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "--single-process", "--profile", "none", "--game", "tic_tac_toe", "--evaluate", "no"]
+    settings = ["search.simulations=8", "training.positions=150", "training.min_positions=64"]
+    settings += ["training.batch_size=32", "training.replay_ratio=1", "network.blocks=1", "network.filters=8"]
+    settings += ["selfplay.games_per_actor=8", "inference.device=cpu", "evaluation.simulations=8"]
+    for setting in settings:
+        words += ["--set", setting]
+    out = tmp_path / "out"
+    assert main([*words, "--checkpoints", str(tmp_path / "run"), "--out", str(out)]) == 0
+    assert (
+        main(["strength", str(out), "--points", "3", "--positions-per-set", "20", "--errors", "90", "1"]) == 0
+    )
+    assert "below 90 %" in capsys.readouterr().out
+    found = {path.name for path in (out / "strength").iterdir()}
+    assert {"strength.json", "strength.html", "time_to_strength.csv", "strength_curve.csv"} <= found
+
+
+def test_a_bound_that_is_no_percentage_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["strength", str(tmp_path), "--errors", "0"]) == 2
+    assert "in percent" in capsys.readouterr().err

@@ -1,0 +1,115 @@
+"""Games are found by name or by place, and whatever cannot be loaded is explained in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from alphazero.errors import UserError
+from alphazero.games import registry
+from alphazero.games.connect_four import ConnectFour
+from alphazero.games.registry import game_names, get_game, register
+from alphazero.games.tic_tac_toe import TicTacToe
+
+
+@pytest.fixture(autouse=True)
+def _fresh_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_PLUGGED_IN", {})
+    monkeypatch.setattr(registry, "_INSTANCES", {})
+
+
+@pytest.fixture
+def plug_in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_built_in_game_is_found_by_name_and_made_once() -> None:
+    assert isinstance(get_game("connect_four"), ConnectFour)
+    assert get_game("connect_four") is get_game("connect_four")
+
+
+def test_game_is_found_by_place() -> None:
+    assert isinstance(get_game("alphazero.games.tic_tac_toe:TicTacToe"), TicTacToe)
+
+
+def test_game_in_a_file_of_your_own_is_found_by_place(plug_in_folder: Path) -> None:
+    (plug_in_folder / "my_first_game.py").write_text(
+        "from alphazero.games.tic_tac_toe import TicTacToe\n\n\nclass Mine(TicTacToe):\n    name = 'mine'\n",
+        encoding="utf-8",
+    )
+    assert get_game("my_first_game:Mine").name == "mine"
+
+
+def test_registered_game_is_found_and_listed() -> None:
+    register("noughts", TicTacToe)
+    assert isinstance(get_game("noughts"), TicTacToe)
+    assert "noughts" in game_names()
+
+
+@pytest.mark.parametrize("name", ["connect_four", "noughts"])
+def test_taken_name_is_refused(name: str) -> None:
+    register("noughts", TicTacToe) if name == "noughts" else None
+    with pytest.raises(UserError, match=f"'{name}' is registered already"):
+        register(name, TicTacToe)
+
+
+def test_misspelt_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UserError, match="unknown game 'conect_four'; did you mean 'connect_four'"):
+        get_game("conect_four")
+
+
+def test_unknown_name_lists_the_games() -> None:
+    with pytest.raises(UserError, match=r"known: .*connect_four.*tic_tac_toe; a game of your own"):
+        get_game("zzz")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no_such_module:Game", "no module 'no_such_module'.*PYTHONPATH"),
+        ("alphazero.games.no_such_module:Game", "no module 'alphazero.games.no_such_module'"),
+        ("alphazero.games.tic_tac_toe:TicTacTo", "has no 'TicTacTo'; did you mean 'TicTacToe'"),
+        ("alphazero.games.tic_tac_toe:", "the form is 'package.module:ClassName'"),
+        (":TicTacToe", "the form is 'package.module:ClassName'"),
+        ("games/tic_tac_toe.py:TicTacToe", "the form is 'package.module:ClassName'"),
+        ("alphazero.games.tic_tac_toe:SIZE", "must give the game, but raised TypeError"),
+        ("alphazero.games.game:PythonStates", "must give the game, but raised TypeError"),
+        ("alphazero.games.tic_tac_toe:TicTacToeState", "must give the game, but raised TypeError"),
+        ("collections:OrderedDict", "OrderedDict is no game: it lacks name, num_actions, max_legal"),
+    ],
+)
+def test_place_that_holds_no_game_is_explained(name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        get_game(name)
+
+
+def test_missing_members_are_named(plug_in_folder: Path) -> None:
+    (plug_in_folder / "half_a_game.py").write_text(
+        "from alphazero.games.tic_tac_toe import TicTacToe\n\n\n"
+        "class Half:\n"
+        "    pass\n\n\n"
+        "for member in dir(TicTacToe):\n"
+        "    if member[0] != '_' and member not in ('encode', 'max_game_length'):\n"
+        "        setattr(Half, member, getattr(TicTacToe, member))\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(UserError, match=r"Half is no game: it lacks max_game_length, encode$"):
+        get_game("half_a_game:Half")
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "message"),
+    [
+        ("needs_another", "import a_package_that_is_not_there\n", "raised ModuleNotFoundError.*not_there"),
+        ("misspelt_python", "clas Game:\n", "importing 'misspelt_python' raised SyntaxError"),
+        ("fails_early", "1 / 0\n", "raised ZeroDivisionError"),
+    ],
+)
+def test_error_inside_a_plug_in_is_told_from_a_missing_one(
+    plug_in_folder: Path, module: str, source: str, message: str
+) -> None:
+    (plug_in_folder / f"{module}.py").write_text(source, encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        get_game(f"{module}:Game")

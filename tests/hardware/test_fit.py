@@ -1,0 +1,272 @@
+"""Fitting a configuration to machines of known size, with the expected numbers worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from alphazero.config import Config, InferenceConfig, NetworkConfig, SelfPlayConfig, TrainingConfig
+from alphazero.errors import UserError
+from alphazero.hardware.description import Gpu, Hardware
+from alphazero.hardware.fit import (
+    fit_to_hardware,
+    inference_bytes,
+    network_bytes,
+    replay_bytes_per_position,
+    training_bytes,
+)
+
+BOARD = SimpleNamespace(num_actions=7, max_legal_actions=7, max_game_length=42, observation_shape=(2, 6, 7))
+PLAN_HIGH = Config(
+    network=NetworkConfig(blocks=10, filters=128),
+    inference=InferenceConfig(batch_size=512),
+    selfplay=SelfPlayConfig(actors=24, games_per_actor=64),
+    training=TrainingConfig(batch_size=8192),
+)
+
+
+def test_the_plan_fits_a_large_machine_unchanged(
+    gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
+) -> None:
+    fitted = fit_to_hardware(PLAN_HIGH, machine(gpu(), cores=32), BOARD)
+    assert fitted.config == PLAN_HIGH
+    assert fitted.changed == fitted.adjustments == fitted.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("cores", "actors"), [(64, 24), (26, 24), (25, 23), (16, 14), (6, 4), (5, 4), (2, 1), (1, 1)]
+)
+def test_actors_leave_cores_to_server_and_learner(
+    gpu: Callable[..., Gpu], machine: Callable[..., Hardware], cores: int, actors: int
+) -> None:
+    fitted = fit_to_hardware(PLAN_HIGH, machine(gpu(), cores=cores), BOARD)
+    assert fitted.config.selfplay.actors == actors
+
+
+def test_fewer_actors_play_more_games_so_that_one_group_fills_a_batch(
+    gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
+) -> None:
+    fitted = fit_to_hardware(PLAN_HIGH, machine(gpu(), cores=16), BOARD)
+    # 14 actors; a batch of 512 from one of two groups: 512 * 2 / 14 = 73.1
+    assert fitted.config.selfplay.games_per_actor == 74
+    assert fitted.adjustments == (
+        "selfplay.actors 24 -> 14: usable cores: 16, 2 of them for the inference server and the learner",
+        "selfplay.games_per_actor 64 -> 74: 14 x 74 games in 2 groups can fill a batch",
+    )
+
+
+def test_a_batch_that_no_number_of_games_fills_is_lowered(
+    gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
+) -> None:
+    fitted = fit_to_hardware(PLAN_HIGH, machine(gpu(), cores=2), BOARD)
+    # one actor is given 512 games at most, 256 in each group
+    assert (fitted.config.selfplay.games_per_actor, fitted.config.inference.batch_size) == (512, 256)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 8])
+def test_local_actors_are_one_for_each_usable_core(machine: Callable[..., Hardware], cores: int) -> None:
+    config = Config(inference=InferenceConfig(placement="local", device="cpu"))
+    fitted = fit_to_hardware(config, machine(cores=cores), BOARD)
+    assert fitted.config.selfplay == SelfPlayConfig(actors=cores)
+    assert fitted.warnings == ()
+
+
+def test_actors_that_a_profile_chose_are_lowered_but_not_raised(machine: Callable[..., Hardware]) -> None:
+    config = Config(inference=InferenceConfig(placement="local"), selfplay=SelfPlayConfig(actors=3))
+    for cores, actors in [(2, 2), (3, 3), (8, 3)]:
+        fitted = fit_to_hardware(config, machine(cores=cores), BOARD, profiled=["selfplay.actors"])
+        assert fitted.config.selfplay.actors == actors
+
+
+def test_explicit_values_are_kept_with_a_warning(
+    gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
+) -> None:
+    fixed = {"selfplay.actors", "selfplay.games_per_actor", "training.batch_size"}
+    fitted = fit_to_hardware(PLAN_HIGH, machine(gpu(memory_free_mib=8_000), cores=4), BOARD, fixed)
+    assert fitted.config.selfplay == PLAN_HIGH.selfplay
+    assert fitted.config.training == PLAN_HIGH.training
+    assert fitted.changed == ()
+    assert fitted.warnings[0] == (
+        "selfplay.actors = 24 is kept as given, though 3 would fit: usable cores: 4, 1 of them for the "
+        "inference server and the learner"
+    )
+    assert fitted.warnings[1].startswith(
+        "training.batch_size = 8192 is kept as given, though 2048 would fit: "
+    )
+
+
+def test_estimates_worked_out_by_hand() -> None:
+    config = Config(network=NetworkConfig(1, 4, policy_filters=2, value_filters=3, value_hidden=5))
+    # tower 9 * (2 * 4 + 2 * 1 * 4 * 4) = 360; policy 4 * 2 + 2 * 42 * 7 = 596;
+    # value 4 * 3 + 3 * 42 * 5 = 642; together 1598 numbers of 4 bytes
+    assert network_bytes(config, BOARD) == 6392
+    # a row: observation 2 * 42 cells of 1 + 4 bytes = 420; one tensor 4 * 42 * 4 = 672
+    assert inference_bytes(config, BOARD, 10) == 10 * (420 + 6 * 672) + 6392
+    assert training_bytes(config, BOARD, 10) == 10 * (420 + 10 * 672) + 4 * 6392
+    assert replay_bytes_per_position(BOARD) == 84 + 8 * 7 + 32
+
+
+def test_training_batch_is_halved_until_it_fits_the_free_memory(
+    gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
+) -> None:
+    fitted = fit_to_hardware(PLAN_HIGH, machine(gpu(memory_free_mib=8_000)), BOARD)
+    # 0.8 * 8000 - 1200 = 5200 MiB; a row keeps 64 * 128 * 42 * 4 B = 1.3 MiB: 8192 rows 10.8 GiB, 4096 rows
+    # 5.4 GiB, 2048 rows 2.7 GiB
+    assert fitted.config.training.batch_size == 2048
+    assert fitted.config.inference.batch_size == 512
+    assert fitted.adjustments[0].startswith(
+        "training.batch_size 8192 -> 2048: activations and optimizer for 8192 rows need about"
+    )
+    assert "NVIDIA H200 (8,000 MiB free)" in fitted.adjustments[0]
+
+
+def test_without_a_gpu_batches_are_fitted_to_the_memory_of_the_host(
+    machine: Callable[..., Hardware],
+) -> None:
+    fitted = fit_to_hardware(PLAN_HIGH, machine(memory_mib=256), BOARD)
+    assert fitted.config.training.batch_size == 64  # 0.8 * 256 MiB = 205 MiB, less the inference batch's
+    assert "the host's memory (256 MiB available)" in " ".join(fitted.adjustments)
+    assert fitted.warnings[0] == "the inference server runs on the CPU: no NVIDIA driver was found"
+
+
+def test_without_a_gpu_training_batches_are_small(machine: Callable[..., Hardware]) -> None:
+    fitted = fit_to_hardware(PLAN_HIGH, machine(), BOARD)
+    assert fitted.config.training.batch_size == 256
+    assert "training.batch_size 8192 -> 256: the learner runs on the CPU" in fitted.adjustments
+
+
+def test_without_a_gpu_each_position_is_trained_on_more_often(machine: Callable[..., Hardware]) -> None:
+    fitted = fit_to_hardware(PLAN_HIGH, machine(), BOARD)
+    assert fitted.config.training.replay_ratio == 16.0
+    assert any(text.startswith("training.replay_ratio 4.0 -> 16.0: self-play") for text in fitted.adjustments)
+    kept = fit_to_hardware(PLAN_HIGH, machine(), BOARD, fixed=["training.replay_ratio"])
+    assert kept.config.training.replay_ratio == 4.0
+    more = replace(PLAN_HIGH, training=replace(PLAN_HIGH.training, replay_ratio=20.0))
+    assert fit_to_hardware(more, machine(), BOARD).config.training.replay_ratio == 20.0
+
+
+def a_run_of(steps: int) -> Config:
+    """A configuration for the CPU that would begin to train after 3,000 positions."""
+    return Config(
+        selfplay=SelfPlayConfig(actors=2, games_per_actor=64),
+        training=TrainingConfig(
+            batch_size=256, replay_ratio=16.0, min_positions=3_000, max_steps=steps, replay_capacity=10_000
+        ),
+    )
+
+
+def test_a_short_run_plays_no_more_than_its_steps_need(machine: Callable[..., Hardware]) -> None:
+    fitted = fit_to_hardware(a_run_of(20), machine(cores=4), BOARD)
+    # 20 steps of 256 at replay ratio 16: 320 positions; games of 21 moves or more: 15.2, so 8 of each actor
+    assert fitted.config.training.min_positions == 256
+    assert fitted.config.selfplay.games_per_actor == 8
+    assert fitted.adjustments == (
+        "training.min_positions 3000 -> 256: 20 steps need 320 positions in all, the first one only a batch of them",
+        "selfplay.games_per_actor 64 -> 8: 2 x 8 games yield the 320 positions of 20 steps; more at once would "
+        "fill larger batches than 16 rows, but all end later",
+    )
+    # so few steps that each group is left one game; still a whole batch to sample the first step from
+    single = fit_to_hardware(replace(a_run_of(1), selfplay=SelfPlayConfig(actors=8)), machine(cores=9), BOARD)
+    assert single.config.selfplay.games_per_actor == 2
+    assert single.config.search.simulations == 800
+
+
+def test_a_short_run_does_not_wait_for_many_games_without_a_network(machine: Callable[..., Hardware]) -> None:
+    config = a_run_of(20)
+    training = replace(
+        config.training, untrained_positions=120_000, untrained_replay_ratio=4.0, min_positions=200
+    )
+    fitted = fit_to_hardware(replace(config, training=training), machine(cores=4), BOARD)
+    assert fitted.config.training.untrained_positions == 256
+    assert fitted.config.training.min_positions == 200
+    # the first 256 are trained on 4 times, which is 4 steps; the other 16 steps need 16 * 256 / 16 more
+    assert "20 steps need 512 positions" in fitted.adjustments[0]
+
+
+def test_a_run_of_few_positions_leaves_half_to_a_trained_network(machine: Callable[..., Hardware]) -> None:
+    config = replace(PLAN_HIGH, training=TrainingConfig(positions=3_000, untrained_positions=120_000))
+    assert fit_to_hardware(config, machine(), BOARD).config.training.untrained_positions == 1_500
+    fixed = ["training.untrained_positions"]
+    assert (
+        fit_to_hardware(config, machine(), BOARD, fixed=fixed).config.training.untrained_positions == 120_000
+    )
+
+
+@pytest.mark.parametrize("steps", [0, 188, 5_000])
+def test_a_run_that_reaches_the_profiles_first_step_is_not_short(
+    machine: Callable[..., Hardware], steps: int
+) -> None:
+    # 188 * 256 / 16 = 3,008 positions; 0 steps: no limit
+    fitted = fit_to_hardware(a_run_of(steps), machine(cores=4), BOARD)
+    assert fitted.config.training.min_positions == 3_000
+    assert fitted.config.selfplay.games_per_actor == 256  # two actors, two groups, batches of 256
+
+
+def test_a_short_run_leaves_what_was_asked_for(machine: Callable[..., Hardware]) -> None:
+    games = fit_to_hardware(a_run_of(20), machine(cores=4), BOARD, fixed=["selfplay.games_per_actor"])
+    assert games.config.selfplay.games_per_actor == 64
+    assert games.config.training.min_positions == 256
+    first_step = fit_to_hardware(a_run_of(20), machine(cores=4), BOARD, fixed=["training.min_positions"])
+    assert first_step.config.training.min_positions == 3_000
+    assert first_step.config.selfplay.games_per_actor == 256
+
+
+def test_replay_takes_a_quarter_of_the_memory_at_most(machine: Callable[..., Hardware]) -> None:
+    config = replace(
+        PLAN_HIGH,
+        network=NetworkConfig(),
+        training=TrainingConfig(replay_capacity=2_000_000, batch_size=256, min_positions=1000),
+    )
+    fitted = fit_to_hardware(config, machine(memory_mib=512), BOARD)
+    # a quarter of 512 MiB is 134,217,728 bytes, of 172 bytes a position
+    assert fitted.config.training.replay_capacity == 780_335
+
+
+def test_of_several_gpus_the_chosen_one_is_recorded(
+    gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
+) -> None:
+    hardware = machine(gpu(memory_free_mib=90_000), gpu(index=1, cuda_index=1))
+    fitted = fit_to_hardware(PLAN_HIGH, hardware, BOARD)
+    assert fitted.config.inference.device == "cuda:1"
+    assert fitted.adjustments == (
+        "inference.device auto -> cuda:1: NVIDIA H200 has most free memory of 2 GPUs",
+    )
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+def test_a_gpu_asked_for_that_is_not_there_is_refused(machine: Callable[..., Hardware], device: str) -> None:
+    config = Config(inference=InferenceConfig(device=device))
+    with pytest.raises(UserError, match=f"'{device}', but no NVIDIA driver was found; set it to auto or cpu"):
+        fit_to_hardware(config, machine(), BOARD)
+
+
+def test_a_gpu_number_beyond_the_last_is_refused(
+    gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
+) -> None:
+    config = Config(inference=InferenceConfig(device="cuda:4"))
+    with pytest.raises(UserError, match="'cuda:4', but there is only cuda:0"):
+        fit_to_hardware(config, machine(gpu()), BOARD)
+
+
+def test_a_gpu_chosen_by_number_is_the_one_whose_memory_counts(
+    gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
+) -> None:
+    config = replace(PLAN_HIGH, inference=InferenceConfig(batch_size=512, device="cuda:1"))
+    hardware = machine(gpu(), gpu(index=1, cuda_index=1, memory_free_mib=8_000))
+    assert fit_to_hardware(config, hardware, BOARD).config.training.batch_size == 2048
+
+
+def test_caches_take_a_tenth_of_the_memory_at_most(machine: Callable[..., Hardware]) -> None:
+    config = replace(
+        Config(), inference=replace(Config().inference, placement="local", cache_positions=10**9)
+    )
+    fitted = fit_to_hardware(config, machine(memory_mib=1_000), BOARD)
+    planes, rows, columns = BOARD.observation_shape
+    each = 4 * (BOARD.num_actions + 1) + planes * rows * columns + 200
+    actors = fitted.config.selfplay.actors
+    assert fitted.config.inference.cache_positions == int(1_000 * 2**20 * 0.1 / actors / each)
+    small = fit_to_hardware(Config(), machine(memory_mib=1_000), BOARD)
+    assert small.config.inference.cache_positions == 0

@@ -1,0 +1,255 @@
+"""Several leaves in flight a tree, and the solver, worked out by hand in every backend.
+
+The exploration table is one of ones, so that score(a) = Q(a) + P(a) / (1 + n(a)).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from alphazero.mcts import make_trees
+from alphazero.mcts.backend import RootStatistics, TreeOptions, Trees
+from alphazero.mcts.search import best_action, sample_action
+
+NONE = (-1, -1, -1)
+
+
+def new_trees(backend: str, remaining: int = 100, **options: Any) -> Trees:
+    trees = make_trees(backend, 1, np.ones(400), TreeOptions(**options))
+    trees.remaining[0] = remaining
+    return trees
+
+
+def select(trees: Trees, count: int = 1) -> list[tuple[int, int, int]]:
+    """Return (node, parent, action) of the next `count` leaves, asked for in one call."""
+    nodes, parents, actions = (np.full(count, 99, np.int32) for _ in range(3))
+    trees.select_leaves(np.zeros(count, np.int32), nodes, parents, actions)
+    return list(zip(nodes.tolist(), parents.tolist(), actions.tolist(), strict=True))
+
+
+def expand(trees: Trees, node: int, value: float, priors: list[float]) -> None:
+    trees.expand_and_backup(
+        np.zeros(1, np.int32),
+        np.array([node], np.int32),
+        np.array([0, len(priors)], np.int32),
+        np.arange(len(priors), dtype=np.int32),
+        np.array(priors, np.float32),
+        np.array([value]),
+    )
+
+
+def end(trees: Trees, node: int, value: float) -> None:
+    trees.backup_terminal(
+        np.zeros(1, np.int32), np.array([node], np.int32), np.ones(1, np.uint8), np.array([value])
+    )
+
+
+# ---- several leaves ----
+
+
+def test_a_leaf_in_flight_counts_as_lost_visits(backend: str) -> None:
+    trees = new_trees(backend, leaves_per_tree=3, virtual_loss=2)
+    assert select(trees, 3) == [(0, -1, -1), NONE, NONE]  # nothing below a root that is being evaluated
+    expand(trees, 0, 0.0, [0.75, 0.25])
+    # First 0.75 against 0.25. Then action 0 has two lost visits: -2 / 2 + 0.75 / 3 = -0.75 against 0.25.
+    # Then action 1 has them too: -0.75 against -1 + 0.25 / 3, so action 0 again: its child is on its way.
+    assert select(trees, 3) == [(1, 0, 0), (2, 0, 1), NONE]
+    snapshot = trees.snapshot(0)
+    assert snapshot.visit_count.tolist() == [1, 0, 0]  # virtual visits are not in the tree
+    assert snapshot.value_sum.tolist() == [0.0, 0.0, 0.0]
+    expand(trees, 1, -0.5, [1.0])
+    # action 0: 0.5 + 0.75 / 2; action 1 still has its lost visits: down action 0, to its only child
+    assert select(trees) == [(3, 1, 0)]
+
+
+def test_the_exploration_factor_counts_virtual_visits(backend: str) -> None:
+    trees = new_trees(backend, leaves_per_tree=2, virtual_loss=1)
+    trees.set_exploration_table(np.array([0.0, 8.0, 0.0] + [0.0] * 200))
+    select(trees)
+    expand(trees, 0, 0.0, [0.25, 0.75])
+    # The first descent sees N = 1, factor 8: action 1. The second sees N = 2, factor 0: 0 against -1.
+    assert select(trees, 2) == [(1, 0, 1), (2, 0, 0)]
+
+
+def test_answers_may_come_in_any_order(backend: str) -> None:
+    """A leaf with younger ones behind it gets its edges all the same, terminal or not."""
+    trees = new_trees(backend, leaves_per_tree=4)
+    select(trees)
+    expand(trees, 0, 0.0, [0.25] * 4)
+    assert [node for node, _, _ in select(trees, 4)] == [1, 2, 3, 4]
+    expand(trees, 3, 0.25, [0.5, 0.5])
+    end(trees, 2, -1.0)
+    expand(trees, 4, 0.5, [1.0])
+    expand(trees, 1, 0.125, [0.25] * 3)
+    snapshot = trees.snapshot(0)
+    assert snapshot.value_sum.tolist() == [0.125, 0.125, -1.0, 0.25, 0.5]
+    assert snapshot.edge_offsets.tolist() == [0, 4, 7, 7, 9, 10]
+    assert snapshot.edge_children.tolist() == [1, 2, 3, 4] + [-1] * 6
+    assert trees.remaining[0] == 96
+    assert trees.advance(0, 2).tolist() == [3]
+    assert trees.snapshot(0).edge_priors.tolist() == [0.5, 0.5]
+
+
+def test_no_more_leaves_are_handed_out_than_simulations_remain(backend: str) -> None:
+    trees = new_trees(backend, remaining=2, leaves_per_tree=4)
+    select(trees)
+    expand(trees, 0, 0.0, [0.25] * 4)
+    assert select(trees, 4) == [(1, 0, 0), (2, 0, 1), NONE, NONE]
+    expand(trees, 1, 0.0, [1.0])
+    expand(trees, 2, 0.0, [1.0])
+    assert select(trees) == [NONE]
+    assert trees.root_statistics(0).visit_count == 3
+
+
+def test_no_more_leaves_are_handed_out_than_leaves_per_tree(backend: str) -> None:
+    trees = new_trees(backend, leaves_per_tree=2)
+    select(trees)
+    expand(trees, 0, 0.0, [0.25] * 4)
+    assert select(trees, 2) == [(1, 0, 0), (2, 0, 1)]
+    assert select(trees) == [NONE]
+    with pytest.raises(ValueError, match="in flight"):
+        trees.advance(0, 0)
+    with pytest.raises(ValueError, match="not the leaf"):
+        expand(trees, 3, 0.0, [1.0])
+    expand(trees, 2, 0.0, [1.0])
+    with pytest.raises(ValueError, match="not the leaf"):
+        expand(trees, 2, 0.0, [1.0])
+    trees.reset(np.zeros(1, np.int32))
+    assert select(trees) == [(0, -1, -1)]
+
+
+def test_options_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="leaves_per_tree is 0"):
+        TreeOptions(leaves_per_tree=0)
+    with pytest.raises(ValueError, match="virtual_loss is 0"):
+        TreeOptions(virtual_loss=0)
+
+
+# ---- the solver ----
+
+
+def test_a_winning_move_is_proven_and_takes_all_that_remains(backend: str) -> None:
+    trees = new_trees(backend, remaining=6, solver=True)
+    select(trees)
+    expand(trees, 0, 0.0, [0.75, 0.25])
+    assert select(trees) == [(1, 0, 0)]
+    expand(trees, 1, 0.5, [1.0])
+    assert select(trees) == [(2, 0, 1)]  # -0.5 + 0.75 / 2 against 0.25
+    end(trees, 2, -1.0)
+    assert trees.snapshot(0).proven.tolist() == [1, 0, -1]
+    assert select(trees) == [NONE]
+    statistics = trees.root_statistics(0)
+    assert statistics.proven.tolist() == [0, 1]
+    assert statistics.visit_counts.tolist() == [1, 5]
+    assert statistics.value_sums.tolist() == [-0.5, 5.0]
+
+
+def test_a_losing_move_is_left_out_until_all_lose(backend: str) -> None:
+    """Root - 1 (action 0) - 3 and root - 2 (action 1) - 4: both moves are answered by a win."""
+    trees = new_trees(backend, remaining=7, solver=True)
+    select(trees)
+    expand(trees, 0, 0.0, [0.75, 0.25])
+    assert select(trees) == [(1, 0, 0)]
+    expand(trees, 1, -0.5, [1.0])
+    assert select(trees) == [(2, 1, 0)]  # 0.5 + 0.75 / 2 against 0.25
+    end(trees, 2, -1.0)  # node 1 is won for the player to move there
+    assert trees.snapshot(0).proven.tolist() == [0, 1, -1]
+    assert trees.root_statistics(0).proven.tolist() == [-1, 0]
+    # Action 0: (0.5 - 1) / 2 + 0.75 / 3 = 0 against 0.25; from now on it would not be taken at any score.
+    assert select(trees) == [(3, 0, 1)]
+    expand(trees, 3, 1.0, [0.5, 0.5])
+    assert select(trees) == [(4, 3, 0)]  # although action 1 has -1 + 0.25 / 2
+    end(trees, 4, -1.0)
+    # All moves lose, so the root is lost, and the three simulations left go by score: action 0 has
+    # -0.25 + 0.25 = 0, then -1.5 / 3 + 0.1875 = -0.3125, then -2.5 / 4 + 0.15 = -0.475; action 1 has
+    # (-1 - 1) / 2 + 0.25 / 3 = -0.917 all the time.
+    assert trees.snapshot(0).proven.tolist() == [-1, 1, -1, 1, -1]
+    assert select(trees) == [NONE]
+    assert trees.root_statistics(0).visit_counts.tolist() == [5, 2]
+    assert trees.root_statistics(0).value_sums.tolist() == [-3.5, -2.0]
+
+
+def test_a_node_proven_below_the_root_is_not_searched_again(backend: str) -> None:
+    trees = new_trees(backend, remaining=4, solver=True)
+    select(trees)
+    expand(trees, 0, 0.0, [1.0])
+    assert select(trees) == [(1, 0, 0)]
+    expand(trees, 1, 0.0, [0.5, 0.5])
+    assert select(trees) == [(2, 1, 0)]
+    end(trees, 2, -1.0)
+    assert select(trees) == [NONE]
+    snapshot = trees.snapshot(0)
+    assert snapshot.proven.tolist() == [-1, 1, -1]
+    # Two more visits end in node 1, with +1 for its player; node 2 keeps its one.
+    assert snapshot.visit_count.tolist() == [5, 4, 1]
+    assert snapshot.value_sum.tolist() == [-3.0, 3.0, -1.0]
+
+
+def test_a_draw_proves_nothing(backend: str) -> None:
+    trees = new_trees(backend, solver=True)
+    select(trees)
+    expand(trees, 0, 0.0, [1.0])
+    select(trees)
+    end(trees, 1, 0.0)
+    assert trees.snapshot(0).proven.tolist() == [0, 0]
+
+
+def test_proofs_survive_an_advance(backend: str) -> None:
+    trees = new_trees(backend, remaining=3, solver=True)
+    select(trees)
+    expand(trees, 0, 0.0, [1.0])
+    select(trees)
+    expand(trees, 1, 0.0, [0.5, 0.5])
+    select(trees)
+    end(trees, 2, -1.0)
+    assert trees.advance(0, 0).tolist() == [1, 2]
+    assert trees.snapshot(0).proven.tolist() == [1, -1]
+    assert trees.root_statistics(0).proven.tolist() == [1, 0]
+
+
+def test_without_the_solver_nothing_is_proven(backend: str) -> None:
+    trees = new_trees(backend)
+    select(trees)
+    expand(trees, 0, 0.0, [1.0])
+    select(trees)
+    end(trees, 1, -1.0)
+    assert trees.snapshot(0).proven.tolist() == [0, 0]
+
+
+# ---- the move that is played ----
+
+
+def statistics(visit_counts: list[int], proven: list[int]) -> RootStatistics:
+    count = len(visit_counts)
+    return RootStatistics(
+        actions=np.arange(count, dtype=np.int32),
+        visit_counts=np.array(visit_counts, np.int32),
+        value_sums=np.zeros(count),
+        priors=np.zeros(count, np.float32),
+        visit_count=sum(visit_counts) + 1,
+        value_sum=0.0,
+        proven=np.array(proven, np.int8),
+    )
+
+
+@pytest.mark.parametrize(
+    ("visit_counts", "proven", "action"),
+    [
+        ([5, 9, 9], [0, 0, 0], 1),
+        ([5, 9, 1], [0, 0, 1], 2),  # a proven win before any number of visits
+        ([9, 5, 4], [-1, 0, 0], 1),  # a proven loss behind any number of visits
+        ([9, 5, 0], [-1, -1, 0], 2),  # even an unvisited move may be better than a lost one
+        ([5, 9, 9], [-1, -1, -1], 1),
+    ],
+)
+def test_proofs_go_before_visits(visit_counts: list[int], proven: list[int], action: int) -> None:
+    found = statistics(visit_counts, proven)
+    assert best_action(found) == action
+    drawn = {sample_action(found, 0.1, np.random.default_rng(seed)) for seed in range(50)}
+    assert action in drawn
+    # None is drawn that is worse by proof.
+    best = max(proven)
+    assert all(proven[other] == best for other in drawn)

@@ -1,0 +1,126 @@
+"""Hardware that is absent leaves metrics absent: never zero, never an error."""
+
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from alphazero.metrics.sampler import GpuSampler, ProcessSampler
+
+
+class FakeNvml:
+    """One device; each counter is a list of readings, or missing."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, **readings: list[float]) -> None:
+        self._readings = readings
+        self.open = 0
+
+    def _next(self, name: str) -> float:
+        if not self._readings.get(name):
+            raise self.NVMLError("Not Supported")
+        return self._readings[name].pop(0)
+
+    def nvmlInit(self) -> None:
+        if "no_driver" in self._readings:
+            raise self.NVMLError("Driver Not Loaded")
+        self.open += 1
+
+    def nvmlShutdown(self) -> None:
+        self.open -= 1
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> str:
+        if index > 0:
+            raise self.NVMLError("Invalid Argument")
+        return "device"
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:
+        return "device"
+
+    def nvmlDeviceGetUtilizationRates(self, handle: str) -> Any:
+        return SimpleNamespace(gpu=self._next("utilization"))
+
+    def nvmlDeviceGetMemoryInfo(self, handle: str) -> Any:
+        return SimpleNamespace(used=self._next("used_bytes"))
+
+    def nvmlDeviceGetPowerUsage(self, handle: str) -> float:
+        return self._next("milliwatts")
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> float:
+        return self._next("millijoules")
+
+
+def test_readings_are_averaged_between_two_calls_and_memory_is_the_maximum() -> None:
+    mib = 1024 * 1024
+    nvml = FakeNvml(
+        utilization=[80, 100, 50],
+        used_bytes=[100 * mib, 300 * mib, 200 * mib],
+        milliwatts=[250_000, 350_000, 100_000],
+        millijoules=[5_000_000, 5_600_000],
+    )
+    sampler = GpuSampler(nvml=nvml)
+    sampler.sample()
+    sampler.sample()
+    assert sampler.read() == {"gpu_utilization": 90.0, "gpu_memory_mib": 300.0, "gpu_power_w": 300.0}
+    sampler.sample()
+    assert sampler.read() == {"gpu_utilization": 50.0, "gpu_memory_mib": 200.0, "gpu_power_w": 100.0}
+    assert sampler.read() == {}
+    assert sampler.energy_j() == 600.0
+    sampler.close()
+    sampler.close()
+    assert nvml.open == 0
+
+
+def test_a_counter_that_the_device_lacks_is_left_out() -> None:
+    sampler = GpuSampler(nvml=FakeNvml(used_bytes=[1024 * 1024]))
+    sampler.sample()
+    assert sampler.read() == {"gpu_memory_mib": 1.0}
+    assert sampler.energy_j() is None
+
+
+@pytest.mark.parametrize("nvml", [FakeNvml(no_driver=[1.0]), None])
+def test_without_a_gpu_there_is_nothing_and_no_error(
+    nvml: FakeNvml | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if nvml is None:  # not even the module
+        monkeypatch.setitem(__import__("sys").modules, "pynvml", None)
+    with GpuSampler(nvml=nvml) as sampler:
+        assert not sampler.available
+        sampler.sample()
+        assert sampler.read() == {}
+        assert sampler.energy_j() is None
+
+
+def test_a_device_that_does_not_exist_is_no_device() -> None:
+    nvml = FakeNvml()
+    assert not GpuSampler(device=3, nvml=nvml).available
+    assert nvml.open == 0
+
+
+def test_the_thread_samples_by_itself_and_ends_with_the_sampler() -> None:
+    nvml = FakeNvml(utilization=[70.0] * 10_000, millijoules=[])
+    with GpuSampler(device="GPU-1", interval_s=0.001, nvml=nvml) as sampler:
+        thread = sampler._thread
+        assert thread is not None
+        while not (metrics := sampler.read()):
+            pass
+    assert metrics == {"gpu_utilization": 70.0}
+    assert not thread.is_alive()
+
+
+def test_this_process_uses_cpu_and_memory() -> None:
+    clock = iter([0.0, 0.5])
+    sampler = ProcessSampler([os.getpid()], clock=lambda: next(clock))
+    sum(range(3_000_000))  # long enough for the clock ticks of the operating system to notice
+    metrics = sampler.read()
+    assert metrics["memory_mib"] > 1.0
+    assert metrics["cpu_utilization"] > 0.0
+
+
+def test_processes_that_are_gone_are_skipped() -> None:
+    sampler = ProcessSampler([2**22 + 1, os.getpid()])  # above the largest process id of Linux
+    assert "memory_mib" in sampler.read()
+    assert ProcessSampler([2**22 + 1]).read() == {}

@@ -1,0 +1,108 @@
+"""What 'auto' stands for: the fastest of the engines that answer as float32 does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from alphazero.config import Config, InferenceConfig, NetworkConfig
+from alphazero.games.registry import get_game
+from alphazero.network.eager_engine import EagerEngine
+from alphazero.network.engine_choice import EngineChoice, choose_engine
+from alphazero.network.resnet import build_network
+from alphazero.selfplay import engine_at_start
+from alphazero.selfplay.engine_at_start import settle_engine
+
+GAME = get_game("connect_four")
+SMALL = NetworkConfig(blocks=1, filters=4)
+OBSERVATIONS = np.random.default_rng(0).integers(0, 2, (32, *GAME.observation_shape), dtype=np.uint8)
+
+
+class Fake(EagerEngine):
+    """Float32 eager that takes a made-up time, and adds an error to its answers."""
+
+    def __init__(self, name: str, seconds: float, now: list[float], prior: float, value: float) -> None:
+        torch.manual_seed(0)
+        super().__init__(build_network(GAME, SMALL), torch.device("cpu"), False, False, 32)
+        self.name = name
+        self._seconds, self._now, self._prior, self._value_error = seconds, now, prior, value
+
+    def evaluate(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        logits, values = super().evaluate(observations)
+        self._now[0] += self._seconds
+        logits, values = logits.copy(), values + self._value_error
+        logits[:, 0] += self._prior
+        return logits, values
+
+
+def choose(**engines: tuple[float, float, float]) -> EngineChoice:
+    """Choose among made-up engines: name = (seconds a batch, error of a logit, error of the values)."""
+    now = [0.0]
+
+    def make(name: str) -> Fake:
+        if np.isinf(engines[name][0]):
+            raise RuntimeError("no such thing on this device\nand more lines")
+        return Fake(name, engines[name][0], now, *engines[name][1:])
+
+    torch.manual_seed(0)
+    return choose_engine(list(engines), make, build_network(GAME, SMALL), OBSERVATIONS, clock=lambda: now[0])
+
+
+def test_the_fastest_is_taken_if_it_is_clearly_faster() -> None:
+    choice = choose(frozen=(0.010, 0, 0), openvino=(0.008, 0, 0), eager=(0.020, 0, 0))
+    assert choice.name == "openvino"
+    # 32 rows in 10, 8 and 20 ms
+    rates = [candidate.evaluations_per_second for candidate in choice.candidates]
+    assert rates == pytest.approx([3200, 4000, 1600])
+    assert "openvino 4,000 evaluations/s" in choice.sentence()
+    assert "in batches of 32" in choice.sentence()
+    assert choose(frozen=(0.010, 0, 0), openvino=(0.0095, 0, 0)).name == "frozen"  # 5 % may be noise
+
+
+def test_what_does_not_answer_as_float32_is_left_out_however_fast() -> None:
+    choice = choose(frozen=(0.001, 0, 0.05), openvino=(0.002, 0.5, 0), eager=(0.020, 0, 0))
+    assert choice.name == "eager"
+    assert (
+        "frozen was left out: p99 of its differences to float32 are 0.000 (prior) and 0.050"
+        in choice.sentence()
+    )
+    # one logit of seven nearly equal ones raised by 0.5: its prior goes from 1/7 to e^0.5 / (6 + e^0.5) = 0.216
+    assert choice.candidates[1].prior_difference == pytest.approx(0.216 - 1 / 7, abs=0.005)
+    assert choose(frozen=(0.001, np.nan, 0), eager=(0.1, 0, 0)).name == "eager"
+
+
+def test_an_engine_that_fails_is_left_out_and_said_so() -> None:
+    choice = choose(graphs=(np.inf, 0, 0), eager=(0.020, 0, 0))
+    assert choice.name == "eager"
+    assert "graphs was left out: RuntimeError: no such thing on this device;" in choice.sentence()
+    assert choose(graphs=(np.inf, 0, 0)).name == "eager"  # by default, unmeasured
+
+
+def test_auto_is_settled_once_for_a_network_and_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+
+    def measure(*arguments: object) -> EngineChoice:
+        measured.append(arguments[-1])
+        return EngineChoice("eager", 8, ())
+
+    monkeypatch.setattr(engine_at_start, "_measure", measure)
+    monkeypatch.setattr(engine_at_start, "_measured", {})
+    config = Config(network=SMALL, inference=InferenceConfig(device="cpu", batch_size=8))
+    for _ in range(2):
+        settled, sentence = settle_engine(config, {}, "cpu")
+        assert settled.inference.engine == "eager" and "batches of 8" in sentence
+    settle_engine(Config(network=SMALL, inference=InferenceConfig(batch_size=2_000)), {}, "cpu")
+    assert measured == [8, 512]
+    named = Config(inference=InferenceConfig(engine="frozen"))
+    assert settle_engine(named, {}, "cpu") == (named, "")
+
+
+def test_the_engines_of_this_machine_are_measured() -> None:
+    torch.manual_seed(0)
+    config = Config(network=SMALL, inference=InferenceConfig(device="cpu", batch_size=8))
+    weights = {name: tensor.numpy() for name, tensor in build_network(GAME, SMALL).state_dict().items()}
+    choice = engine_at_start.measure_candidates(config, weights, "cpu", 8)
+    assert {candidate.name for candidate in choice.candidates} >= {"frozen", "eager"}
+    assert all(candidate.problem == "" for candidate in choice.candidates)
+    assert all(candidate.evaluations_per_second for candidate in choice.candidates)

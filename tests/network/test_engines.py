@@ -1,0 +1,178 @@
+"""Every engine gives what the network in float32 gives, for any number of rows and after new weights."""
+
+import numpy as np
+import pytest
+import torch
+
+from alphazero.config import NetworkConfig
+from alphazero.errors import UserError
+from alphazero.games.registry import get_game
+from alphazero.network.engines import make_engine, resolve_device
+from alphazero.network.folding import CHANNELS_LAST, CONTIGUOUS, ONEDNN, FoldedNetwork
+from alphazero.network.frozen_engine import computes_in_bfloat16
+from alphazero.network.graphs_engine import bucket_sizes
+from alphazero.network.openvino_engine import has_openvino
+from alphazero.network.resnet import Architecture, PolicyValueNetwork, build_network
+
+GAME = get_game("connect_four")
+
+
+def trained_looking_network(seed: int, plane_scale: tuple[float, ...] = (1.0, 1.0)) -> PolicyValueNetwork:
+    """Return a network none of whose parameters and batch-norm statistics has its initial value."""
+    torch.manual_seed(seed)
+    architecture = Architecture("connect_four", GAME.observation_shape, 7, plane_scale, NetworkConfig())
+    network = PolicyValueNetwork(architecture)
+    for tensor in network.state_dict().values():
+        if tensor.dtype.is_floating_point and tensor.dim() == 1:
+            tensor += 0.5 * torch.rand_like(tensor)
+    torch.nn.init.normal_(network.policy_output.weight, std=0.1)
+    return network.eval()
+
+
+def observations(rows: int) -> np.ndarray:
+    shape = (rows, *GAME.observation_shape)
+    return np.random.default_rng(rows).integers(0, 2, shape, dtype=np.uint8)
+
+
+@torch.inference_mode()
+def reference(network: PolicyValueNetwork, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    logits, values = network(torch.from_numpy(inputs))
+    return logits.numpy(), values.numpy()
+
+
+needs_openvino = pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
+OPENVINO = pytest.param("openvino", marks=needs_openvino)
+
+
+@pytest.mark.parametrize("name", ["eager", "frozen", "auto", OPENVINO])
+@pytest.mark.parametrize("rows", [0, 1, 16, 37])
+def test_engine_on_cpu_equals_the_network_in_float32(name: str, rows: int) -> None:
+    network = trained_looking_network(0)
+    engine = make_engine(
+        name, network, device="cpu", use_amp=False, max_batch=16
+    )  # 37 rows: pieces of 16, 16 and 5
+    inputs = observations(rows)
+    logits, values = engine.evaluate(inputs)
+    expected_logits, expected_values = reference(network, inputs)
+    assert logits.dtype == values.dtype == np.float32
+    np.testing.assert_allclose(logits, expected_logits, atol=1e-5)
+    np.testing.assert_allclose(values, expected_values, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["eager", "frozen", OPENVINO])
+def test_new_weights_replace_the_old_ones(name: str) -> None:
+    engine = make_engine(name, trained_looking_network(0), device="cpu", use_amp=False)
+    newer = trained_looking_network(1)
+    engine.load_weights(newer.state_dict())
+    logits, values = engine.evaluate(observations(8))
+    expected_logits, expected_values = reference(newer, observations(8))
+    np.testing.assert_allclose(logits, expected_logits, atol=1e-5)
+    np.testing.assert_allclose(values, expected_values, atol=1e-5)
+
+
+def test_training_the_network_on_does_not_change_an_engine_made_from_it() -> None:
+    network = trained_looking_network(0)
+    engines = [make_engine(name, network, device="cpu", use_amp=False) for name in ("eager", "frozen")]
+    before = [engine.evaluate(observations(4))[0].copy() for engine in engines]
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 1.0
+    for engine, logits in zip(engines, before, strict=True):
+        np.testing.assert_array_equal(engine.evaluate(observations(4))[0], logits)
+
+
+@pytest.mark.parametrize("layout", [CONTIGUOUS, CHANNELS_LAST, ONEDNN])
+def test_folding_takes_plane_scales_and_channels_last_weights_along(layout: str) -> None:
+    network = trained_looking_network(2, plane_scale=(1.0, 0.01)).to(memory_format=torch.channels_last)
+    inputs = observations(8) * np.array([1, 50], dtype=np.uint8)[:, None, None]
+    with torch.inference_mode():
+        logits, values = FoldedNetwork(network, torch.device("cpu"), layout=layout)(torch.from_numpy(inputs))
+    expected_logits, expected_values = reference(network, inputs)
+    np.testing.assert_allclose(logits.numpy(), expected_logits, atol=1e-5)
+    np.testing.assert_allclose(values.numpy(), expected_values, atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", [CONTIGUOUS, CHANNELS_LAST])
+def test_new_weights_go_to_the_same_addresses(layout: str) -> None:
+    folded = FoldedNetwork(trained_looking_network(0), torch.device("cpu"), layout=layout)
+    before = {name: weight.data_ptr() for name, (weight, _) in folded._parameters.items()}
+    folded.load_weights(trained_looking_network(1).state_dict())
+    assert before == {name: weight.data_ptr() for name, (weight, _) in folded._parameters.items()}
+
+
+def test_unknown_engine_is_a_user_error_that_names_the_known_ones() -> None:
+    with pytest.raises(UserError, match=r"unknown inference engine 'fast'; known: auto, eager"):
+        make_engine("fast", trained_looking_network(0), device="cpu", use_amp=False)
+
+
+def test_graphs_engine_refuses_a_cpu() -> None:
+    with pytest.raises(UserError, match="needs a CUDA device"):
+        make_engine("graphs", trained_looking_network(0), device="cpu", use_amp=False)
+
+
+@pytest.mark.parametrize("device", ["gpu", "tpu:0", "", "mps"])
+def test_unknown_device_is_a_user_error(device: str) -> None:
+    with pytest.raises(UserError, match="allowed: auto, cpu, cuda, cuda:N"):
+        resolve_device(device)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_cuda_without_a_device_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="sees no CUDA device"):
+        resolve_device("cuda:0")
+
+
+def test_buckets_double_up_to_the_largest_batch() -> None:
+    assert bucket_sizes(100) == [8, 16, 32, 64, 100]
+    assert bucket_sizes(64) == [8, 16, 32, 64]
+    assert bucket_sizes(1) == [1]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("use_amp", "tolerance"), [(False, 2e-3), (True, 5e-2)])
+@pytest.mark.parametrize("name", ["eager", "graphs"])
+def test_engine_on_cuda_is_close_to_float32_on_cpu(name: str, use_amp: bool, tolerance: float) -> None:
+    engine = make_engine(name, trained_looking_network(0), device="cuda", use_amp=use_amp, max_batch=64)
+    newer = trained_looking_network(1)
+    for network in (trained_looking_network(0), newer):
+        engine.load_weights(network.state_dict())
+        for rows in (1, 8, 50, 64, 200):
+            logits, values = engine.evaluate(observations(rows))
+            expected_logits, expected_values = reference(network, observations(rows))
+            np.testing.assert_allclose(logits, expected_logits, atol=tolerance)
+            np.testing.assert_allclose(values, expected_values, atol=tolerance)
+
+
+@pytest.mark.skipif(has_openvino(), reason="OpenVINO is installed")
+def test_an_engine_that_is_not_installed_says_what_to_install() -> None:
+    with pytest.raises(
+        UserError, match=r"not installed; run `pip install openvino`, or use 'frozen' or 'auto'"
+    ):
+        make_engine("openvino", trained_looking_network(0), device="cpu")
+
+
+@pytest.mark.parametrize("name", ["frozen", OPENVINO])
+def test_a_network_of_another_game_is_evaluated_by_the_folded_engines(name: str) -> None:
+    game = get_game("tic_tac_toe")
+    torch.manual_seed(0)
+    network = build_network(game, NetworkConfig(blocks=1, filters=4)).eval()
+    inputs = np.random.default_rng(0).integers(0, 2, (3, *game.observation_shape), dtype=np.uint8)
+    logits, values = make_engine(name, network, device="cpu", use_amp=False).evaluate(inputs)
+    expected_logits, expected_values = reference(network, inputs)
+    np.testing.assert_allclose(logits, expected_logits, atol=1e-5)
+    np.testing.assert_allclose(values, expected_values, atol=1e-5)
+
+
+@pytest.mark.skipif(not computes_in_bfloat16(), reason="this CPU has no bfloat16 instructions")
+@pytest.mark.parametrize("name", ["frozen", OPENVINO])
+def test_bfloat16_on_a_cpu_stays_near_float32(name: str) -> None:
+    network = trained_looking_network(0)
+    inputs = observations(300)
+    engine = make_engine(name, network, device="cpu", use_amp=True)
+    assert engine.name == f"{name} bfloat16"
+    logits, values = engine.evaluate(inputs)
+    expected_logits, expected_values = reference(network, inputs)
+    # 8 bits of mantissa through a few layers: about a percent of the spread of the answers
+    assert np.quantile(np.abs(values - expected_values), 0.99) < 0.03
+    assert np.quantile(np.abs(logits - expected_logits), 0.99) < 0.03 * expected_logits.std() + 0.03

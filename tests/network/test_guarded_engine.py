@@ -1,0 +1,120 @@
+"""Running out of device memory halves the batch; answers that are not finite lead to float32."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from alphazero.config import NetworkConfig
+from alphazero.errors import UserError
+from alphazero.games.registry import get_game
+from alphazero.network.eager_engine import EagerEngine
+from alphazero.network.guarded_engine import GuardedEngine
+from alphazero.network.resnet import PolicyValueNetwork, build_network
+
+GAME = get_game("connect_four")
+CPU = torch.device("cpu")
+
+
+class DeviceWithRoomFor:
+    """An engine whose device holds `room` rows; it answers each row with the row's own first cell."""
+
+    name = "fake"
+
+    def __init__(self, room: int, max_batch: int) -> None:
+        self.room = room
+        self.max_batch = max_batch
+
+    def evaluate(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if min(len(observations), self.max_batch) > self.room:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        marks = observations[:, 0, 0, 0].astype(np.float32)
+        return np.repeat(marks[:, None], 7, axis=1), marks
+
+    def load_weights(self, state_dict: object) -> None:
+        pass
+
+
+class BrokenEngine(EagerEngine):
+    """An engine that answers `bad` in one place, as half precision does when it overflows."""
+
+    name = "broken"
+
+    def __init__(self, network: PolicyValueNetwork, bad: float) -> None:
+        super().__init__(network, CPU, use_amp=False, pinned_memory=False, max_batch=8)
+        self.bad = bad
+
+    def evaluate(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        logits, values = super().evaluate(observations)
+        logits = logits.copy()
+        logits[-1, 3] = self.bad
+        return logits, values
+
+
+def small_network() -> PolicyValueNetwork:
+    torch.manual_seed(0)
+    return build_network(GAME, NetworkConfig(blocks=1, filters=4)).eval()
+
+
+def numbered_rows(rows: int) -> np.ndarray:
+    observations = np.zeros((rows, *GAME.observation_shape), dtype=np.uint8)
+    observations[:, 0, 0, 0] = np.arange(rows)
+    return observations
+
+
+def test_out_of_memory_halves_the_batch_until_it_fits_and_loses_no_row(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = GuardedEngine(DeviceWithRoomFor(20, max_batch=64), small_network(), CPU)
+    with caplog.at_level(logging.WARNING):
+        _, values = engine.evaluate(numbered_rows(50))
+    # min(64, 50) = 50 -> 25 -> 12, which fits in 20
+    assert engine.max_batch == 12
+    assert values.tolist() == list(range(50))
+    assert [record.message for record in caplog.records] == [
+        "out of device memory at 50 rows; going on with at most 25",
+        "out of device memory at 25 rows; going on with at most 12",
+    ]
+
+
+def test_out_of_memory_with_a_single_row_is_a_user_error() -> None:
+    engine = GuardedEngine(DeviceWithRoomFor(0, max_batch=4), small_network(), CPU)
+    with pytest.raises(UserError, match="out of device memory with a single row"):
+        engine.evaluate(numbered_rows(4))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_answers_that_are_not_finite_lead_to_float32_with_one_warning(
+    bad: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = small_network()
+    engine = GuardedEngine(BrokenEngine(network, bad), network, CPU)
+    expected, _ = EagerEngine(network, CPU, False, False, 8).evaluate(numbered_rows(5))
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            logits, _ = engine.evaluate(numbered_rows(5))
+            np.testing.assert_array_equal(logits, expected)
+    assert engine.name == "eager"
+    assert len(caplog.records) == 1
+
+
+def test_the_fallback_uses_the_newest_weights() -> None:
+    network = small_network()
+    engine = GuardedEngine(BrokenEngine(network, np.nan), network, CPU)
+    newer = small_network()
+    with torch.no_grad():
+        newer.policy_output.bias += 1.0
+    engine.load_weights(newer.state_dict())
+    logits, _ = engine.evaluate(numbered_rows(5))
+    expected, _ = EagerEngine(newer, CPU, False, False, 8).evaluate(numbered_rows(5))
+    np.testing.assert_array_equal(logits, expected)
+
+
+def test_weights_that_are_not_finite_are_a_user_error() -> None:
+    network = small_network()
+    with torch.no_grad():
+        network.value_output.bias.fill_(np.nan)
+    engine = GuardedEngine(EagerEngine(network, CPU, False, False, 8), network, CPU)
+    with pytest.raises(UserError, match="training has diverged"):
+        engine.evaluate(numbered_rows(2))

@@ -1,0 +1,65 @@
+"""The network's shapes, its scale, its start, and what a weights file says about it."""
+
+import pytest
+import torch
+
+from alphazero.config import NetworkConfig
+from alphazero.errors import UserError
+from alphazero.games.registry import get_game
+from alphazero.network.resnet import (
+    Architecture,
+    PolicyValueNetwork,
+    build_network,
+    network_from_metadata,
+    network_metadata,
+)
+
+SMALL = NetworkConfig(blocks=1, filters=8)
+
+
+@pytest.mark.parametrize("name", ["connect_four", "tic_tac_toe"])
+def test_answers_have_one_logit_an_action_and_a_value_between_minus_one_and_one(name: str) -> None:
+    game = get_game(name)
+    torch.manual_seed(0)
+    network = build_network(game, SMALL).eval()
+    observations = torch.randint(0, 2, (5, *game.observation_shape), dtype=torch.uint8)
+    logits, values = network(observations)
+    assert logits.shape == (5, game.num_actions)
+    assert values.shape == (5,)
+    assert bool((values.abs() < 1).all())
+
+
+def test_untrained_prior_is_near_uniform_and_value_near_zero() -> None:
+    game = get_game("connect_four")
+    torch.manual_seed(0)
+    network = build_network(game, NetworkConfig()).eval()
+    with torch.inference_mode():
+        logits, values = network(torch.randint(0, 2, (64, *game.observation_shape), dtype=torch.uint8))
+    assert float((torch.softmax(logits, dim=1) - 1 / game.num_actions).abs().max()) < 0.1
+    assert float(values.abs().max()) < 0.3
+
+
+def test_planes_are_multiplied_by_their_scale() -> None:
+    architecture = Architecture("scaled", (2, 3, 3), 9, (1.0, 0.01), SMALL)
+    torch.manual_seed(0)
+    network = PolicyValueNetwork(architecture).eval()
+    counts = torch.zeros((1, 2, 3, 3), dtype=torch.uint8)
+    counts[:, 1] = 50  # 50 * 0.01 = 0.5
+    already_scaled = torch.zeros((1, 2, 3, 3))
+    already_scaled[:, 1] = 0.5
+    network_without_scale = PolicyValueNetwork(
+        Architecture("unscaled", (2, 3, 3), 9, (1.0, 1.0), SMALL)
+    ).eval()
+    network_without_scale.load_state_dict(network.state_dict())
+    torch.testing.assert_close(network(counts), network_without_scale(already_scaled))
+
+
+def test_metadata_rebuilds_the_same_architecture() -> None:
+    network = build_network(get_game("connect_four"), NetworkConfig(blocks=2, filters=16))
+    assert network_from_metadata(network_metadata(network)).architecture == network.architecture
+
+
+@pytest.mark.parametrize("text", ["not json", "{}", '{"game": "x", "observation_shape": [1]}', "[]"])
+def test_metadata_that_is_not_understood_is_a_user_error(text: str) -> None:
+    with pytest.raises(UserError, match="which network"):
+        network_from_metadata({"architecture": text})

@@ -1,0 +1,66 @@
+"""Pictures are equal for equal data, and absent where there is nothing to show."""
+
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from alphazero.report import plots
+from alphazero.report.run_folder import RunData, read_run_folder
+
+from .made_up_run import write_made_up_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunData:
+    return read_run_folder(write_made_up_run(tmp_path_factory.mktemp("runs") / "run", rows=5))
+
+
+def test_equal_data_gives_equal_svg_and_themes_differ(run: RunData) -> None:
+    first, second, dark = (
+        plots.render(plots.plot_ratings, run.ratings, theme=theme)
+        for theme in (plots.LIGHT, plots.LIGHT, plots.DARK)
+    )
+    assert first is not None
+    assert first == second != dark
+    assert ElementTree.fromstring(first).tag.endswith("svg")
+
+
+def test_metrics_that_were_not_measured_have_no_picture() -> None:
+    metrics = pd.DataFrame({"run_time_s": [10.0], "fill_rate": [float("nan")]})
+    for plot in (plots.plot_losses, plots.plot_throughput, plots.plot_use, plots.plot_time_split):
+        assert plots.render(plot, metrics, theme=plots.LIGHT) is None
+
+
+def test_curves_without_numbers_have_no_picture() -> None:
+    nan = float("nan")
+    curve = pd.DataFrame(
+        {"step": [1.0], "training_positions": [nan], "policy_error": [nan], "search_error": [nan]}
+    )
+    assert plots.render(plots.plot_mean_error, curve, None, theme=plots.LIGHT) is None
+    sets = pd.DataFrame({"step": [1.0], "mode": ["policy"], "set": ["easy"], "error": [nan]})
+    assert plots.render(plots.plot_set_errors, sets, None, theme=plots.LIGHT) is None
+
+
+def test_a_perfect_agent_and_a_single_point_can_be_drawn() -> None:
+    nan = float("nan")
+    curve = pd.DataFrame(
+        {"step": [1.0], "training_positions": [nan], "policy_error": [0.0], "search_error": [0.0]}
+    )
+    assert plots.render(plots.plot_mean_error, curve, None, theme=plots.LIGHT) is not None
+    metrics = pd.DataFrame({"run_time_s": [10.0], "games_per_hour": [0.0], "loss": [0.0]})
+    assert plots.render(plots.plot_throughput, metrics, theme=plots.LIGHT) is not None
+
+
+def test_the_global_settings_of_matplotlib_stay_as_they_were(run: RunData) -> None:
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    plots.render(plots.plot_time_split, run.metrics, theme=plots.DARK)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_one_game_without_sets_of_random_moves_is_drawn(run: RunData) -> None:
+    assert run.set_curves is not None
+    one = run.set_curves[run.set_curves["set"] == "end-easy"]
+    assert plots.render(plots.plot_set_errors, one, None, theme=plots.LIGHT) is not None

@@ -1,0 +1,189 @@
+"""`alphazero train` as a user runs it: killed, interrupted, run twice, and run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+
+TINY = """
+[network]
+blocks = 1
+filters = 8
+[search]
+simulations = 16
+[selfplay]
+games_per_actor = 8
+groups = 2
+[training]
+batch_size = 32
+replay_ratio = 1.0
+min_positions = 64
+checkpoint_every_minutes = 0.02
+[run]
+log_every_seconds = 0.5
+"""
+PATIENCE_S = 120
+
+
+class Trainer:
+    """Starts `alphazero train` on one run folder, as often as asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.run_folder = folder / "run"
+        self.out = folder / "out"
+        self.log = folder / "log.txt"
+        self.experiment = folder / "tiny.toml"
+        self.experiment.write_text(TINY, encoding="utf-8")
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "alphazero", "train", "--profile", "none", "--game", "tic_tac_toe"]
+        command += ["--experiment", str(self.experiment), "--evaluate", "no"]
+        command += ["--set", "inference.placement=local", "--actors", "1"]
+        command += ["--checkpoints", str(self.run_folder), "--out", str(self.out), *options]
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        self.processes.append(process)
+        return process
+
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+
+    def steps(self) -> list[int]:
+        """Steps of the checkpoints that are there."""
+        return sorted(int(path.name.split("-")[1]) for path in self.run_folder.glob("step-*"))
+
+    def wait_for(self, what: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not what():
+            assert time.monotonic() < end, f"waited in vain; the run said:\n{self.said()}"
+            time.sleep(0.05)
+
+    def wait_for_a_trained_checkpoint(self) -> int:
+        self.wait_for(lambda: bool(self.steps()) and self.steps()[-1] > 0)
+        return self.steps()[-1]
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> Iterator[Trainer]:
+    trainer = Trainer(tmp_path)
+    yield trainer
+    for process in trainer.processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def children_of(process: subprocess.Popen[bytes], name: str) -> list[psutil.Process]:
+    """The worker processes of a trainer: those started by multiprocessing's spawn, its resource tracker aside."""
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        words = " ".join(child.cmdline())
+        if "spawn_main" in words:
+            found.append(child)
+    assert found, name
+    return found
+
+
+def test_a_run_ends_with_its_results_in_place(trainer: Trainer) -> None:
+    assert trainer.start("--steps", "10").wait(PATIENCE_S) == 0, trainer.said()
+    summary = json.loads((trainer.out / "training.json").read_text(encoding="utf-8"))
+    assert summary["steps"] == 10
+    # the replay ratio is held by counting: 10 steps of 32 need 320 positions generated at ratio 1
+    assert summary["positions"] >= 320
+    for name in ("model.safetensors", "metrics.csv", "config.toml", "hardware.json", "provenance.json"):
+        assert (trainer.out / name).stat().st_size > 0
+    assert len(list((trainer.out / "weights").glob("step-*.safetensors"))) >= 2
+
+
+@posix_only
+def test_ctrl_c_saves_and_the_same_command_goes_on(trainer: Trainer) -> None:
+    process = trainer.start("--set", "training.positions=1000000")
+    trainer.wait_for_a_trained_checkpoint()
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert time.monotonic() - started < 20
+    assert "run the same command again to go on from here" in trainer.said()
+    stopped_at = trainer.steps()[-1]
+
+    again = trainer.start("--set", "training.positions=1000000")
+    trainer.wait_for(lambda: f"going on from step {stopped_at}" in trainer.said())
+    trainer.wait_for(lambda: trainer.steps()[-1] > stopped_at)
+    again.send_signal(signal.SIGINT)
+    assert again.wait(30) == 130
+
+
+@posix_only
+def test_a_killed_trainer_leaves_no_process_and_loses_no_checkpoint(trainer: Trainer) -> None:
+    process = trainer.start("--set", "training.positions=1000000")
+    saved = trainer.wait_for_a_trained_checkpoint()
+    workers = children_of(process, "actors")
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
+    again = trainer.start("--set", "training.positions=1000000")
+    trainer.wait_for(lambda: "going on from step" in trainer.said())
+    trainer.wait_for(lambda: trainer.steps()[-1] > saved)
+    again.send_signal(signal.SIGTERM)
+    assert again.wait(30) == 130
+
+
+@posix_only
+def test_a_killed_actor_is_started_again(trainer: Trainer) -> None:
+    process = trainer.start("--set", "training.positions=1000000")
+    saved = trainer.wait_for_a_trained_checkpoint()
+    children_of(process, "actors")[0].kill()
+    trainer.wait_for(lambda: "it was started again (1 of at most 3 times)" in trainer.said())
+    trainer.wait_for(lambda: trainer.steps()[-1] > saved + 5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+
+
+@posix_only
+def test_a_killed_server_ends_the_run_with_a_message_and_the_run_goes_on_later(trainer: Trainer) -> None:
+    options = ("--set", "training.positions=1000000", "--set", "inference.placement=server")
+    process = trainer.start(*options)
+    saved = trainer.wait_for_a_trained_checkpoint()
+    # the server is started first
+    min(children_of(process, "server"), key=lambda child: child.create_time()).kill()
+    assert process.wait(60) == 1
+    assert "the inference server ended without a message (killed by SIGKILL)" in trainer.said()
+    again = trainer.start(*options)
+    trainer.wait_for(lambda: "going on from step" in trainer.said())
+    trainer.wait_for(lambda: trainer.steps()[-1] > saved)
+    again.send_signal(signal.SIGINT)
+    assert again.wait(30) == 130
+
+
+@posix_only
+def test_a_second_run_on_the_same_folder_is_refused(trainer: Trainer) -> None:
+    first = trainer.start("--set", "training.positions=1000000")
+    trainer.wait_for(lambda: (trainer.run_folder / "config.toml").exists())
+    assert trainer.start("--set", "training.positions=1000000").wait(60) == 2
+    assert str(first.pid) in trainer.said()
+    first.send_signal(signal.SIGINT)
+    assert first.wait(60) == 130
+
+
+@posix_only
+def test_a_damaged_checkpoint_is_named_and_nothing_is_overwritten(trainer: Trainer) -> None:
+    assert trainer.start("--steps", "5").wait(PATIENCE_S) == 0, trainer.said()
+    newest = sorted(trainer.run_folder.glob("step-*"))[-1]
+    (newest / "replay.npz").write_bytes(b"half")
+    assert trainer.start("--steps", "10").wait(60) == 2
+    last_line = trainer.said().splitlines()[-1]
+    assert "replay.npz" in last_line and "delete the folder" in last_line
+    assert (newest / "replay.npz").read_bytes() == b"half"

@@ -1,0 +1,115 @@
+"""A run in one process: the same, bit for bit, with the same seed, and a run folder like any other."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from alphazero.cli import main
+from alphazero.config import (
+    Config,
+    InferenceConfig,
+    NetworkConfig,
+    RunConfig,
+    SearchConfig,
+    SelfPlayConfig,
+    TrainingConfig,
+)
+from alphazero.config_validation import validate
+from alphazero.errors import UserError
+from alphazero.loop import train_in_one_process
+from alphazero.metrics.progress import Progress
+from alphazero.run.single_process import SingleProcessRun
+from alphazero.training.weights_file import load_weights_file
+
+TINY = Config(
+    network=NetworkConfig(blocks=1, filters=8),
+    search=SearchConfig(simulations=12),
+    inference=InferenceConfig(device="cpu", use_amp=False),
+    selfplay=SelfPlayConfig(games_per_actor=8),
+    training=TrainingConfig(batch_size=32, min_positions=64, replay_ratio=2.0, positions=400, warmup_steps=2),
+    run=RunConfig(game="connect_four", single_process=True),
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def weights_hash(config: Config) -> str:
+    network = train_in_one_process(config)
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit_and_another_seed_does_not() -> None:
+    first = weights_hash(TINY)
+    assert weights_hash(TINY) == first
+    assert weights_hash(replace(TINY, run=replace(TINY.run, seed=1))) != first
+
+
+def test_a_run_with_a_cache_repeats_too() -> None:
+    cached = replace(TINY, inference=replace(TINY.inference, cache_positions=10_000))
+    assert weights_hash(cached) == weights_hash(cached)
+
+
+def test_the_run_ends_after_the_steps_asked_for() -> None:
+    steps: list[int] = []
+
+    class Counting:
+        def on_start(self, learner: object, replay_buffer: object) -> None:
+            pass
+
+        def on_episode(self, episode: object, weights_version: int) -> None:
+            pass
+
+        def on_step(self, losses: object) -> None:
+            steps.append(losses.step)  # type: ignore[attr-defined]
+
+    train_in_one_process(replace(TINY, training=replace(TINY.training, max_steps=5)), Counting())
+    assert steps[0] == 1 and 5 <= steps[-1] < 8  # a game that ends may owe a few steps at once
+
+
+def test_the_run_folder_has_what_evaluation_and_report_read(tmp_path: Path) -> None:
+    with Progress("a run") as progress:
+        assert SingleProcessRun(TINY, tmp_path, progress).run() == 0
+        written = (tmp_path / "training.json").read_bytes()
+        assert SingleProcessRun(TINY, tmp_path, progress).run() == 0  # nothing is done twice
+        assert (tmp_path / "training.json").read_bytes() == written
+        other = replace(TINY, search=SearchConfig(simulations=13))
+        with pytest.raises(UserError, match="another configuration"):
+            SingleProcessRun(other, tmp_path, progress).run()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"config.toml", "metrics.csv", "provenance.json", "hardware.json", "weights"} <= names
+    points = sorted((tmp_path / "weights").glob("step-*.safetensors"))
+    assert points[0].name == "step-00000000.safetensors" and len(points) > 3
+    metadata, _ = load_weights_file(points[-1])
+    assert int(metadata["positions"]) >= 400 and float(metadata["run_time_s"]) > 0
+
+
+def test_the_command_line_trains_the_same_agent_twice(tmp_path: Path) -> None:
+    words = ["train", "--single-process", "--profile", "none", "--game", "tic_tac_toe", "--evaluate", "no"]
+    settings = ["search.simulations=8", "training.positions=200", "training.min_positions=64"]
+    settings += ["training.batch_size=32", "training.replay_ratio=1", "network.blocks=1", "network.filters=8"]
+    settings += ["selfplay.games_per_actor=8", "inference.device=cpu"]
+    for setting in settings:
+        words += ["--set", setting]
+    models = []
+    for name in ("one", "other"):
+        folders = ["--checkpoints", str(tmp_path / name / "run"), "--out", str(tmp_path / name / "out")]
+        assert main([*words, *folders]) == 0
+        _, weights = load_weights_file(tmp_path / name / "out" / "model.safetensors")
+        models.append(weights)
+    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+
+
+def test_a_limit_of_time_is_refused() -> None:
+    with pytest.raises(UserError, match="max_minutes"):
+        validate(replace(TINY, training=replace(TINY.training, max_minutes=1.0)))

@@ -1,0 +1,45 @@
+"""A training run before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from alphazero.config import Config, InferenceConfig, SearchConfig
+from alphazero.config_loading import load_config
+from alphazero.errors import UserError
+from alphazero.mcts import get_best_mcts_backend
+from alphazero.metrics.progress import Progress
+from alphazero.run.run_files import CONFIG_NAME, write_particulars
+from alphazero.run.training_run import TrainingRun
+
+CONFIG = Config(inference=InferenceConfig(device="cpu"))
+
+
+def test_the_tree_backend_that_auto_stands_for_is_recorded(tmp_path: Path) -> None:
+    with Progress("a run") as progress:
+        run = TrainingRun(CONFIG, tmp_path, progress)
+        write_particulars(run.config, tmp_path)
+    assert run.config.search.mcts_backend == get_best_mcts_backend()
+    recorded = load_config(tmp_path / CONFIG_NAME)
+    assert recorded == run.config
+    # The recorded configuration is that of the same run, which a build may let go on with another backend.
+    with Progress("a run") as progress:
+        again = TrainingRun(recorded, tmp_path, progress)
+        other = TrainingRun(replace(CONFIG, search=SearchConfig(simulations=7)), tmp_path, progress)
+    assert again._config_hash == run._config_hash != other._config_hash
+
+
+def test_a_backend_that_is_not_there_is_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> str:
+        raise UserError(f"mcts_backend {name!r} is not built")
+
+    monkeypatch.setattr("alphazero.run.training_run.usable_backend", refuse)
+    config = replace(CONFIG, search=SearchConfig(mcts_backend="cpp"))
+    with Progress("a run") as progress, pytest.raises(UserError, match="'cpp' is not built"):
+        TrainingRun(config, tmp_path, progress)
+    assert list(tmp_path.iterdir()) == []

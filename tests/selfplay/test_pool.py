@@ -1,0 +1,311 @@
+"""The processes of self-play: the games they play, and what becomes of them when one is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from alphazero.config import Config, InferenceConfig, NetworkConfig, RunConfig, SearchConfig, SelfPlayConfig
+from alphazero.games.registry import get_game
+from alphazero.network.engines import make_engine
+from alphazero.network.resnet import PolicyValueNetwork, build_network
+from alphazero.records import Episode
+from alphazero.selfplay.game_group import GameGroup
+from alphazero.selfplay.pool import SelfPlayPool, WorkerDied
+
+ROOT = Path(__file__).resolve().parents[2]
+GAME = get_game("connect_four")
+BASE = Config(
+    network=NetworkConfig(blocks=1, filters=4, policy_filters=2, value_filters=2, value_hidden=4),
+    search=SearchConfig(simulations=12),
+    inference=InferenceConfig(
+        device="cpu", engine="eager", use_amp=False, batch_size=16, batch_timeout_ms=5.0
+    ),
+    selfplay=SelfPlayConfig(actors=2, games_per_actor=8, groups=2),
+    run=RunConfig(seed=7),
+)
+SHARED_MEMORY = BASE.inference
+QUEUE = replace(SHARED_MEMORY, transport="queue")
+LOCAL = replace(SHARED_MEMORY, placement="local")
+PATIENCE_S = 150.0  # for what takes seconds on a machine that is not busy with other things
+
+needs_sigkill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system has no SIGKILL")
+
+
+def exact_network() -> PolicyValueNetwork:
+    """A network whose answers are the same bits in every batch, engine and order of summation.
+
+    Weights are whole numbers, so that every sum is exact in float32; batch norm does nothing; values are
+    tanh of 0 or of at least 20, which is -1, 0 or 1.
+    """
+    network = build_network(GAME, BASE.network).eval()
+    rng = np.random.default_rng(3)
+    state = network.state_dict()
+    for name, tensor in state.items():
+        if name.endswith("running_var"):
+            tensor.fill_(1.0 - 1e-5)  # plus batch norm's epsilon: 1
+        elif name.endswith(("running_mean", "norm.bias")):
+            tensor.zero_()
+        elif name.endswith("norm.weight"):
+            tensor.fill_(1.0)
+        elif tensor.is_floating_point():
+            tensor.copy_(torch.from_numpy(rng.integers(-1, 2, tuple(tensor.shape)).astype(np.float32)))
+    state["value_output.weight"].mul_(20.0)
+    state["value_output.bias"].zero_()
+    network.load_state_dict(state)
+    return network
+
+
+def weights_of(network: PolicyValueNetwork) -> dict[str, np.ndarray]:
+    return {name: tensor.float().numpy() for name, tensor in network.state_dict().items()}
+
+
+@contextmanager
+def running(config: Config) -> Iterator[SelfPlayPool]:
+    with SelfPlayPool(config, weights_of(exact_network()), "cpu") as pool:
+        pool.start()
+        yield pool
+
+
+def take(pool: SelfPlayPool, games: int, timeout: float = PATIENCE_S) -> list[Episode]:
+    """Return at least `games` finished games."""
+    episodes: list[Episode] = []
+    deadline = time.monotonic() + timeout
+    while len(episodes) < games:
+        assert time.monotonic() < deadline, f"only {len(episodes)} of {games} games came"
+        episodes += pool.take_episodes(timeout=0.1)
+    return episodes
+
+
+def wait_until_all_work(pool: SelfPlayPool, timeout: float = PATIENCE_S) -> None:
+    deadline = time.monotonic() + timeout
+    while not pool.all_at_work():
+        assert time.monotonic() < deadline, "the processes did not start"
+        pool.take_episodes(timeout=0.05)
+
+
+def shared_memory_segments() -> set[Path]:
+    """What Python's multiprocessing has put into the system's shared memory by name, where it can be listed."""
+    folder = Path("/dev/shm")
+    names = folder.iterdir() if folder.is_dir() else []
+    return {path for path in names if path.name.startswith(("pym-", "sem.mp-", "psm_"))}
+
+
+def played_alone(actor: int, game_index: int, untrained: bool = False) -> Episode:
+    """Return that very game, played by itself in this process, leaf by leaf."""
+    engine = make_engine("eager", exact_network(), "cpu", use_amp=False)
+    group = GameGroup(
+        GAME, BASE.search, 1, BASE.run.seed, actor, launch=0, first_slot=game_index, actor_games=1
+    )
+    while True:
+        if untrained:
+            group.advance_untrained()
+        else:
+            rows = group.collect()
+            logits, values = engine.evaluate(group.search.observations[:rows])
+            group.apply(logits, values, 0)
+        for episode in group.take_episodes():
+            return episode
+
+
+# ---- the same games, however they are evaluated ----
+
+
+@pytest.mark.parametrize(
+    "inference",
+    [
+        pytest.param(SHARED_MEMORY, id="shared memory"),
+        pytest.param(QUEUE, id="queue"),
+        pytest.param(LOCAL, id="local"),
+        pytest.param(replace(LOCAL, cache_positions=1000), id="local, cached"),
+        pytest.param(replace(SHARED_MEMORY, engine="frozen"), id="shared memory, frozen"),
+        pytest.param(replace(QUEUE, engine="frozen"), id="queue, frozen"),
+        pytest.param(replace(LOCAL, engine="frozen"), id="local, frozen"),
+        pytest.param(replace(LOCAL, engine="frozen", cache_positions=1000), id="local, frozen, cached"),
+        pytest.param(replace(SHARED_MEMORY, collection="plan", batch_size=7), id="plan's collection"),
+    ],
+)
+def test_games_are_those_of_one_process(inference: InferenceConfig) -> None:
+    with running(replace(BASE, inference=inference)) as pool:
+        episodes = take(pool, 24)
+    slots = {(episode.actor, episode.game_index % 8) for episode in episodes}
+    assert {actor for actor, _ in slots} <= {0, 1}
+    assert len({(episode.actor, episode.game_index) for episode in episodes}) == len(episodes)
+    lengths = set()
+    for episode in episodes[:12] + episodes[-4:]:
+        alone = played_alone(episode.actor, episode.game_index)
+        np.testing.assert_array_equal(episode.actions, alone.actions)
+        np.testing.assert_array_equal(episode.policy_actions, alone.policy_actions)
+        np.testing.assert_array_equal(episode.policy_visits, alone.policy_visits)
+        np.testing.assert_array_equal(episode.root_values, alone.root_values)
+        np.testing.assert_array_equal(episode.outcomes, alone.outcomes)
+        lengths.add(len(episode))
+    assert len(lengths) > 1  # games differ, so that swapped answers would show
+
+
+@pytest.mark.parametrize("inference", [SHARED_MEMORY, QUEUE, LOCAL])
+def test_games_are_played_without_a_network_until_one_is_published(inference: InferenceConfig) -> None:
+    config = replace(BASE, inference=inference)
+    weights = weights_of(exact_network())
+    with SelfPlayPool(config, weights, "cpu", untrained=True) as pool:
+        pool.start()
+        first = take(pool, 8)
+        pool.publish(1, weights)
+        later = []
+        while not any((episode.weights_versions == 1).all() for episode in later):
+            later += take(pool, 1)
+    for episode in first[:4]:
+        assert (episode.weights_versions == 0).all()
+        alone = played_alone(episode.actor, episode.game_index, untrained=True)
+        np.testing.assert_array_equal(episode.actions, alone.actions)
+        np.testing.assert_array_equal(episode.policy_visits, alone.policy_visits)
+
+
+# ---- killed processes ----
+
+
+@needs_sigkill
+def test_a_killed_actor_is_started_again_and_the_others_play_on() -> None:
+    with running(BASE) as pool:
+        take(pool, 2)
+        killed = pool.process_ids()["actor 0"]
+        os.kill(killed, signal.SIGKILL)
+        note = pool.notes.get(timeout=PATIENCE_S)
+        assert "actor 0 ended (killed by SIGKILL)" in note
+        assert "1 of at most 3 times" in note
+        games: set[tuple[int, int]] = set()
+        deadline = time.monotonic() + PATIENCE_S
+        while not (pool.all_at_work() and {0, 1} <= {actor for actor, _ in games}):
+            assert time.monotonic() < deadline
+            games |= {(episode.actor, episode.game_index) for episode in pool.take_episodes(timeout=0.1)}
+        assert pool.process_ids()["actor 0"] != killed
+
+
+@needs_sigkill
+def test_a_killed_actor_of_the_queue_ends_the_run_clearly() -> None:
+    with running(replace(BASE, inference=QUEUE)) as pool:
+        take(pool, 2)
+        os.kill(pool.process_ids()["actor 1"], signal.SIGKILL)
+        with pytest.raises(WorkerDied, match="transport 'queue' cannot go on without it"):
+            take(pool, 10_000)
+
+
+@needs_sigkill
+def test_an_actor_that_keeps_dying_ends_the_run_clearly() -> None:
+    config = replace(BASE, selfplay=replace(BASE.selfplay, max_restarts=0))
+    with running(config) as pool:
+        wait_until_all_work(pool)
+        os.kill(pool.process_ids()["actor 0"], signal.SIGKILL)
+        with pytest.raises(WorkerDied, match=r"actor 0 ended \(killed by SIGKILL\) for the 1th time"):
+            take(pool, 10_000)
+
+
+@needs_sigkill
+def test_a_killed_server_ends_the_run_clearly_and_at_once() -> None:
+    with running(BASE) as pool:
+        take(pool, 2)
+        processes = list(pool.process_ids().values())
+        os.kill(pool.process_ids()["inference server"], signal.SIGKILL)
+        killed = time.monotonic()
+        with pytest.raises(WorkerDied, match=r"the inference server ended .*killed by SIGKILL"):
+            take(pool, 10_000)
+        pool.close()
+        assert time.monotonic() - killed < PATIENCE_S
+    assert not any(psutil.pid_exists(process) for process in processes)
+
+
+def test_an_exception_in_a_process_reaches_the_parent_with_its_traceback() -> None:
+    config = replace(BASE, run=replace(BASE.run, game="no.such.module:Game"))
+    with SelfPlayPool(BASE, weights_of(exact_network()), "cpu") as pool:
+        pool.config = config
+        pool.start()
+        with pytest.raises(WorkerDied, match=r"(?s)failed:.*Traceback"):
+            take(pool, 1)
+
+
+PARENT = """
+    import sys, time
+    sys.path[:0] = [{root!r}, {tests!r}]
+    from test_pool import BASE, running, take
+    if __name__ == "__main__":
+        with running(BASE) as pool:
+            take(pool, 2)
+            print(*pool.process_ids().values(), flush=True)
+            take(pool, 10**9, timeout=1e9)
+"""
+
+
+@needs_sigkill
+def test_when_the_parent_is_killed_nothing_stays_behind(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    source = textwrap.dedent(PARENT).format(root=str(ROOT), tests=str(Path(__file__).parent))
+    script.write_text(source, encoding="utf-8")
+    before = shared_memory_segments()
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        assert parent.stdout is not None
+        line = parent.stdout.readline()
+        children = [psutil.Process(int(word)) for word in line.split()]
+        assert len(children) == 3
+    finally:
+        parent.kill()
+        parent.wait()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert alive == []
+    assert shared_memory_segments() <= before
+
+
+# ---- many kills ----
+
+
+def kill_at_random(kills: int, seed: int) -> None:
+    """Kill actors at random moments; after each, the pool must go on and games of every actor must come."""
+    rng = np.random.default_rng(seed)
+    config = replace(BASE, selfplay=replace(BASE.selfplay, max_restarts=10 * kills))
+    shared_before = shared_memory_segments()
+    with running(config) as pool:
+        wait_until_all_work(pool)
+        open_files, children = psutil.Process().num_fds(), len(psutil.Process().children(recursive=True))
+        for _ in range(kills):
+            if rng.random() < 0.2:  # else most would be hit while they start
+                wait_until_all_work(pool)
+            time.sleep(float(rng.uniform(0.0, 0.3)))
+            victim = f"actor {rng.integers(config.selfplay.actors)}"
+            os.kill(pool.process_ids()[victim], signal.SIGKILL)
+            assert "killed by SIGKILL" in pool.notes.get(timeout=PATIENCE_S)
+            pool.take_episodes()  # raises if the pool gave up
+        heard: set[int] = set()
+        deadline = time.monotonic() + PATIENCE_S
+        while heard < {0, 1}:
+            assert time.monotonic() < deadline, f"after {kills} kills only actors {heard} play"
+            heard |= {episode.actor for episode in pool.take_episodes(timeout=0.1)}
+        assert psutil.Process().num_fds() <= open_files + 4
+        assert len(psutil.Process().children(recursive=True)) == children
+        processes = list(pool.process_ids().values())
+    assert not any(psutil.pid_exists(process) for process in processes)
+    assert shared_memory_segments() <= shared_before
+
+
+@needs_sigkill
+def test_five_random_kills_leave_nothing_hanging() -> None:
+    kill_at_random(5, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@needs_sigkill
+def test_five_hundred_random_kills_leave_nothing_hanging() -> None:
+    kill_at_random(500, seed=1)

@@ -1,0 +1,94 @@
+"""Every field has a rule, and impossible values are refused in words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from alphazero.config import Config, InferenceConfig, SearchConfig, SelfPlayConfig, TrainingConfig
+from alphazero.config_layers import config_from_layer, field_types
+from alphazero.config_validation import RULES, fill_warnings, flatten, search_warnings, validate
+from alphazero.errors import UserError
+
+
+def test_every_field_has_a_rule_and_every_rule_a_field() -> None:
+    assert list(flatten(Config())) == list(RULES) == list(field_types())
+
+
+def test_the_defaults_are_possible() -> None:
+    validate(Config())
+    assert fill_warnings(Config()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("selfplay.actors", -1, "between 1 and 1024"),
+        ("selfplay.actors", 10**400, "between 1 and 1024"),
+        ("search.simulations", 0, "between 1 and 1000000"),
+        ("search.mcts_backend", "rust", "one of auto, cython, cpp, python"),
+        ("search.root_noise_fraction", 1.5, "between 0 and 1"),
+        ("search.temperature", 0.0, "more than 0"),
+        ("search.leaves_per_tree", 0, "between 1 and 1024"),
+        ("search.virtual_loss", 0, "between 1 and 1000"),
+        ("search.temperature_moves", -2, "at least -1"),
+        ("inference.batch_timeout_ms", 0.0, "more than 0"),
+        ("inference.batch_timeout_ms", math.inf, "more than 0"),
+        ("inference.device", "gpu", "auto, cpu, cuda or cuda:N"),
+        ("inference.device", "cuda:x", "auto, cpu, cuda or cuda:N"),
+        ("training.learning_rate", math.nan, "more than 0"),
+        ("training.learning_rate", -1e-3, "more than 0"),
+        ("evaluation.positions_per_set", 1001, "between 1 and 1000"),
+        ("run.seed", -5, "at least 0"),
+        ("run.game", "", "a name"),
+    ],
+)
+def test_an_impossible_value_is_refused_with_what_is_allowed(name: str, value: float, allowed: str) -> None:
+    config = config_from_layer({name: value})
+    with pytest.raises(UserError) as refused:
+        validate(config, {name: "mine.toml"})
+    assert str(refused.value) == f"mine.toml: {name} is {value!r}, but must be {allowed}; correct it there"
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (Config(selfplay=SelfPlayConfig(games_per_actor=1)), "each group needs a game"),
+        (Config(training=TrainingConfig(replay_capacity=100)), "larger than training.replay_capacity"),
+        (Config(training=TrainingConfig(positions=100)), "no step would ever be made"),
+        (
+            Config(training=TrainingConfig(batch_size=64, replay_capacity=1_000)),
+            "training.min_positions (5000) is larger than training.replay_capacity (1000)",
+        ),
+        (Config(inference=InferenceConfig(engine="graphs", device="cpu")), "needs a CUDA device"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(config: Config, words: str) -> None:
+    with pytest.raises(UserError) as refused:
+        validate(config)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_batch_that_can_never_fill_gives_a_warning() -> None:
+    baseline = Config(
+        inference=InferenceConfig(batch_size=32),
+        selfplay=SelfPlayConfig(actors=4, games_per_actor=1, groups=1),
+    )
+    assert fill_warnings(baseline) == [
+        "inference batches of 32 can never be full: 4 actors with 1 games each have 4 leaves in flight; "
+        "raise selfplay.games_per_actor to at least 8, or lower inference.batch_size"
+    ]
+    exactly_full = replace(baseline, selfplay=SelfPlayConfig(actors=4, games_per_actor=8, groups=1))
+    assert fill_warnings(exactly_full) == []
+    local = replace(baseline, inference=InferenceConfig(batch_size=32, placement="local"))
+    assert fill_warnings(local) == []
+
+
+def test_several_leaves_a_tree_give_a_warning_that_training_does_without() -> None:
+    assert search_warnings(Config()) == []
+    (warning,) = search_warnings(Config(search=SearchConfig(leaves_per_tree=4)))
+    assert "search.leaves_per_tree = 4" in warning
+    assert "self-play and evaluation go on with one leaf a tree" in warning

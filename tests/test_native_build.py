@@ -1,0 +1,50 @@
+"""What a machine without a compiler is told, and what a build is made of."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from alphazero import native_build
+
+
+@pytest.fixture
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.name == "nt":
+        pytest.skip("MSVC is found through the registry, not through PATH")
+    monkeypatch.setenv("CC", "no-such-compiler")
+    monkeypatch.setenv("CXX", "no-such-compiler")
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_without_a_compiler_the_build_warns_once_succeeds_and_says_so_in_its_record(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = tmp_path / "build.json"
+    monkeypatch.setattr("sys.argv", ["native_build", "--record", str(record)])
+    assert native_build.main() == 0
+    output = capfd.readouterr()
+    assert output.out == ""
+    assert len(output.err.splitlines()) == 1
+    assert "no-such-compiler" in output.err
+    assert "docs/install.md" in output.err
+    saved = json.loads(record.read_text(encoding="utf-8"))
+    assert saved["native"] is False
+    assert "no-such-compiler" in saved["reason"]
+
+
+def test_each_pyx_is_one_extension_beside_it(tmp_path: Path) -> None:
+    folder = tmp_path / "alphazero" / "mcts"
+    folder.mkdir(parents=True)
+    for name in ("_trees.pyx", "_trees.cpp", "_trees.pxd", "tree_ops.h", "kernel.cpp"):
+        (folder / name).touch()
+    (tmp_path / "setup.py").touch()
+    [path] = native_build.extension_paths(tmp_path)
+    assert path.parent == Path("alphazero/mcts")
+    assert path.name.startswith("_trees.") and path.suffix in (".so", ".pyd")
+    # The .cpp that Cython writes from _trees.pyx is no source.
+    names = [path.name for path in native_build.native_sources(tmp_path)]
+    assert sorted(names) == ["_trees.pxd", "_trees.pyx", "kernel.cpp", "setup.py", "tree_ops.h"]

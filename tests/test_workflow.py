@@ -1,0 +1,261 @@
+"""The workflow parses, refuses what it does not know, and makes exactly what depends on an edit stale."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from alphazero.errors import UserError
+from alphazero.hardware.description import Cpu, Hardware, Memory
+from alphazero.tuned_profile import surroundings, tuned_profile_path
+from alphazero.workflow import (
+    Run,
+    before_tuning,
+    checkpoint_key,
+    config_options,
+    evaluation_hash,
+    plan_run,
+    report_hash,
+    training_hash,
+    training_sources,
+    tuning_hash,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+HARDWARE = Hardware(
+    gpus=(),
+    driver_version=None,
+    cuda_driver_version=None,
+    torch_version=None,
+    torch_cuda_version=None,
+    gpu_problem="no GPU was found",
+    cpu=Cpu("Test CPU", 2, 2, None, 2),
+    memory=Memory(8192, 8192, None, 8192),
+    operating_system="Linux",
+    python_version="3.11",
+)
+
+
+def planned(
+    *overrides: str, experiment: Path | None = None, game: str = "connect_four", seed: int = 0
+) -> Run:
+    return plan_run("test-2c", HARDWARE, "auto", game, seed, experiment, overrides)
+
+
+def hashes(root: Path, run: Run) -> tuple[str, str, str]:
+    return training_hash(root, run), evaluation_hash(root, run), report_hash(root)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A copy of the sources, to edit."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.so", "*.pyd", "*.csv")
+    shutil.copytree(ROOT / "alphazero", tmp_path / "alphazero", ignore=ignored)
+    return tmp_path
+
+
+def test_a_run_lies_where_machine_profile_experiment_game_and_seed_say(tmp_path: Path) -> None:
+    assert planned().folder == "test-2c/cpu/train/connect_four_seed0"
+    assert planned(seed=3).folder == "test-2c/cpu/train/connect_four_seed3"
+    experiment = tmp_path / "wide.toml"
+    experiment.write_text("[network]\nfilters = 48\n", encoding="utf-8")
+    assert planned(experiment=experiment).folder == "test-2c/cpu/wide/connect_four_seed0"
+
+
+def test_overrides_keep_a_folder_of_their_own() -> None:
+    one, other = planned("training.max_minutes=1"), planned("training.max_minutes=2")
+    assert len({planned().folder, one.folder, other.folder}) == 3
+
+
+def test_options_give_the_command_the_same_settings() -> None:
+    options = config_options(planned("training.max_minutes=1", seed=2))
+    assert options == "--game connect_four --profile auto --set training.max_minutes=1 --set run.seed=2"
+
+
+def test_wrong_choices_are_refused() -> None:
+    with pytest.raises(UserError, match="did you mean 'high'"):
+        plan_run("test-2c", HARDWARE, "hihg", "connect_four", 0)
+    with pytest.raises(UserError, match="did you mean 'connect_four'"):
+        planned(game="connect_for")
+
+
+def test_quick_is_an_experiment_that_resolves() -> None:
+    assert planned(experiment=ROOT / "workflow/experiments/quick.toml").folder.startswith(
+        "test-2c/cpu/quick/"
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "stale"),
+    [
+        ("mcts/search.py", (True, True, False)),
+        ("games/connect_four.py", (True, True, False)),
+        ("games/tic_tac_toe.py", (False, False, False)),
+        ("training/learner.py", (True, False, False)),
+        ("evaluation/__init__.py", (False, True, False)),
+        ("report/__init__.py", (False, False, True)),
+        ("cli.py", (False, False, False)),
+        ("config.py", (False, False, False)),
+    ],
+)
+def test_an_edited_statement_makes_exactly_its_results_stale(
+    clone: Path, file: str, stale: tuple[bool, ...]
+) -> None:
+    before = hashes(clone, planned())
+    with (clone / "alphazero" / file).open("a", encoding="utf-8") as source:
+        source.write("\nADDED = 1\n")
+    after = hashes(clone, planned())
+    assert tuple(one != other for one, other in zip(before, after, strict=True)) == stale
+
+
+def test_a_comment_makes_nothing_stale(clone: Path) -> None:
+    before = hashes(clone, planned())
+    for path in training_sources(clone, "connect_four"):
+        with (clone / path).open("a", encoding="utf-8") as source:
+            source.write("\n# A remark.\n" if path.suffix.startswith(".p") else "\n// A remark.\n")
+    assert hashes(clone, planned()) == before
+
+
+def test_settings_make_stale_only_what_reads_them() -> None:
+    training, evaluation, _ = hashes(ROOT, planned())
+    assert hashes(ROOT, planned("evaluation.match_games=10"))[0] == training
+    assert hashes(ROOT, planned("evaluation.match_games=10"))[1] != evaluation
+    assert hashes(ROOT, planned("network.filters=48"))[0] != training
+    assert hashes(ROOT, planned("run.log_every_seconds=5")) == hashes(ROOT, planned())
+
+
+def test_a_run_goes_on_from_its_checkpoints_when_only_its_limits_changed(clone: Path) -> None:
+    key = checkpoint_key(clone, planned())
+    assert checkpoint_key(clone, planned("training.max_minutes=5")) == key
+    assert checkpoint_key(clone, planned("network.filters=48")) != key
+    (clone / "alphazero" / "training" / "loss.py").write_text("CHANGED = 1\n", encoding="utf-8")
+    assert checkpoint_key(clone, planned()) != key
+
+
+def snakemake(*arguments: str) -> tuple[int, str]:
+    """Run Snakemake in the clone and return its exit status and everything it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_training_workflow_parses() -> None:
+    status, said = snakemake(
+        "train", "--dry-run", "--forceall", "--cores", "all", "--config", "seed=7", "quick=true"
+    )
+    assert status == 0, said
+    for rule in ("detect_hardware", "resolve_config", "train_game", "evaluate_agent", "write_report"):
+        assert f"rule {rule}:" in said
+    assert "quick/connect_four_seed7/report.html" in said
+
+
+def test_the_benchmark_parses_and_each_phase_can_be_measured_by_itself() -> None:
+    phases = [path.stem for path in (ROOT / "workflow/phases").glob("*.toml")]
+    status, said = snakemake(
+        "benchmark_all", *(f"benchmark_{name}" for name in phases), "--dry-run", "--forceall"
+    )
+    assert status == 0, said
+    assert "rule measure_phases:" in said
+    assert "/benchmark/report.html" in said
+    for name in phases:
+        assert f"/benchmark/phases/{name}/report.html" in said
+
+
+def test_a_quick_benchmark_is_kept_apart_and_measures_the_profile_not_the_quick_training_run() -> None:
+    status, said = snakemake("benchmark_all", "--dry-run", "-p", "--forceall", "--config", "quick=true")
+    assert status == 0, said
+    command = next(line for line in said.splitlines() if "alphazero benchmark measure" in line)
+    assert "--quick" in command and "quick.toml" not in command
+    assert "/benchmark_quick/measurements.json" in command
+
+
+@pytest.mark.parametrize(
+    ("option", "answer"),
+    [
+        ("profle=high", "unknown key 'profle' in --config; did you mean 'profile'?"),
+        ("profile=hihg", "unknown hardware profile 'hihg'; did you mean 'high'?"),
+    ],
+)
+def test_a_wrong_option_is_one_clear_line(option: str, answer: str) -> None:
+    status, said = snakemake("train", "--dry-run", "--config", option)
+    assert status != 0
+    assert len([line for line in said.splitlines() if answer in line]) == 1, said
+    assert "Traceback" not in said
+
+
+TINY = "search.simulations=4 network.blocks=1 network.filters=4 training.batch_size=16"
+
+
+@pytest.fixture
+def small_benchmark(tmp_path: Path) -> Path:
+    """A clone with two phases beside the baseline, whose benchmark takes seconds."""
+    clone = tmp_path / "clone"
+    ignored = shutil.ignore_patterns(
+        ".git", "results", "logs", "checkpoints", ".snakemake", "build", "__pycache__", "tests"
+    )
+    shutil.copytree(ROOT, clone, ignore=ignored)
+    for path in (clone / "workflow/phases").glob("*.toml"):
+        if path.stem not in ("baseline", "native_rules", "mcts_backend"):
+            path.unlink()
+    return clone
+
+
+def in_clone(clone: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "benchmark_all", *arguments, "--config", "quick=true", f"set={TINY}"],
+        cwd=clone, capture_output=True, text=True, timeout=220,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_benchmark_run_again_does_nothing_and_an_edited_phase_measures_its_own_rows(
+    small_benchmark: Path,
+) -> None:
+    in_clone(small_benchmark)
+    assert "Nothing to be done" in in_clone(small_benchmark, "--dry-run")
+    phase = small_benchmark / "workflow/phases/native_rules.toml"
+    phase.touch()  # the same content
+    assert "Nothing to be done" in in_clone(small_benchmark, "--dry-run")
+    phase.write_text(phase.read_text(encoding="utf-8") + "tree_reuse = false\n", encoding="utf-8")
+    again = in_clone(small_benchmark, "--dry-run")
+    assert "measure_phases" in again and "tabulate_benchmark" in again
+    assert "rule detect_hardware" not in again and "rule build_extension" not in again
+    again = in_clone(small_benchmark)
+    assert "  ladder/native_rules  " in again and "  ladder/mcts_backend  " not in again
+    assert "NO |" in again  # another search trips the proof, in its row
+
+
+def test_a_search_for_settings_begins_with_the_shipped_profile_whatever_was_found_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = before_tuning(planned(), "test-2c", HARDWARE)
+    path = tuned_profile_path(HARDWARE)
+    path.parent.mkdir(parents=True)
+    around = {**surroundings(HARDWARE, before.settings), "games": 0}
+    table = "".join(f"{name} = {json.dumps(value)}\n" for name, value in around.items())
+    path.write_text(
+        f'based_on = "cpu"\n[tuned_for]\n{table}[selfplay]\ngames_per_actor = 32\n', encoding="utf-8"
+    )
+    assert planned().folder.startswith("test-2c/tuned/")
+    assert planned().settings.selfplay.games_per_actor == 32
+    assert before_tuning(planned(), "test-2c", HARDWARE) == before
+    assert tuning_hash(ROOT, before_tuning(planned(), "test-2c", HARDWARE)) == tuning_hash(ROOT, before)
+
+
+def test_autotune_parses_and_a_quick_search_is_kept_away_from_auto() -> None:
+    status, said = snakemake("autotune", "--dry-run", "-p", "--forceall")
+    assert status == 0, said
+    assert "alphazero autotune --game connect_four --profile shipped" in said and "/tuned.toml" in said
+    status, said = snakemake("autotune", "--dry-run", "-p", "--forceall", "--config", "quick=true")
+    assert status == 0, said
+    assert "--quick" in said and "/tuned_quick.toml" in said

@@ -1,0 +1,175 @@
+"""The learner lowers the loss, follows its schedule, and goes on bit for bit from a saved state."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from alphazero.config import NetworkConfig, TrainingConfig
+from alphazero.errors import UserError
+from alphazero.games.registry import get_game
+from alphazero.network.resnet import build_network
+from alphazero.training.learner import Learner, learning_rate
+from alphazero.training.learner_file import decode_learner_state, encode_learner_state
+from alphazero.training.targets import Batch
+
+GAME = get_game("connect_four")
+CPU = torch.device("cpu")
+CONFIG = TrainingConfig(learning_rate=1e-2, warmup_steps=2)
+
+
+def fixed_batch(seed: int, size: int = 16) -> Batch:
+    rng = np.random.default_rng(seed)
+    policy = np.zeros((size, 7), dtype=np.float32)
+    policy[np.arange(size), rng.integers(0, 7, size)] = 1.0
+    return Batch(
+        observations=rng.integers(0, 2, (size, 2, 6, 7), dtype=np.uint8),
+        policy_targets=policy,
+        legal_mask=np.ones((size, 7), dtype=np.bool_),
+        value_targets=rng.choice([-1.0, 0.0, 1.0], size).astype(np.float32),
+    )
+
+
+def new_learner(config: TrainingConfig = CONFIG, seed: int = 0) -> Learner:
+    torch.manual_seed(seed)
+    return Learner(build_network(GAME, NetworkConfig(blocks=1, filters=8)), config, CPU)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_loss_of_a_fixed_batch_falls_to_a_tenth(optimizer: str) -> None:
+    rate = 1e-2 if optimizer == "adamw" else 0.05
+    learner = new_learner(dataclasses.replace(CONFIG, optimizer=optimizer, learning_rate=rate))
+    records = [learner.train_step(fixed_batch(0), progress=0.0) for _ in range(80)]
+    assert records[-1].policy_loss < 0.1 * records[0].policy_loss
+    assert records[-1].value_loss < 0.1 * records[0].value_loss
+
+
+def test_record_of_the_first_step_of_an_untrained_network() -> None:
+    record = new_learner().train_step(fixed_batch(0), progress=0.0)
+    assert record.step == 1
+    assert record.policy_loss == pytest.approx(np.log(7), abs=0.1)  # near-uniform over 7 actions
+    assert record.policy_entropy == pytest.approx(np.log(7), abs=0.1)
+    assert record.target_entropy == 0.0
+    assert record.total_loss == pytest.approx(record.policy_loss + record.value_loss)
+    assert record.gradient_norm > 0
+    assert record.learning_rate == pytest.approx(0.5e-2)  # first of two warm-up steps
+
+
+def test_learning_rate_rises_over_the_warm_up_and_falls_along_a_cosine() -> None:
+    config = TrainingConfig(learning_rate=1.0, warmup_steps=4, final_learning_rate_fraction=0.1)
+    assert [learning_rate(config, steps, 0.0) for steps in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert learning_rate(config, 100, 0.5) == pytest.approx(0.55)  # 0.1 + 0.9 / 2
+    assert learning_rate(config, 100, 1.0) == pytest.approx(0.1)
+    assert learning_rate(config, 100, 2.0) == pytest.approx(0.1)
+
+
+def test_no_warm_up_starts_at_the_peak() -> None:
+    assert learning_rate(TrainingConfig(learning_rate=1.0, warmup_steps=0), 0, 0.0) == 1.0
+
+
+def test_weight_decay_spares_biases_and_batch_norm() -> None:
+    learner = new_learner(dataclasses.replace(CONFIG, weight_decay=0.5))
+    decayed, spared = learner._optimizer.param_groups
+    assert decayed["weight_decay"] == 0.5
+    assert all(parameter.dim() > 1 for parameter in decayed["params"])
+    assert spared["weight_decay"] == 0.0
+    assert all(parameter.dim() == 1 for parameter in spared["params"])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_resumed_learner_goes_on_bit_for_bit(optimizer: str) -> None:
+    config = dataclasses.replace(CONFIG, optimizer=optimizer)
+    learner = new_learner(config)
+    for seed in range(3):
+        learner.train_step(fixed_batch(seed), progress=0.1)
+    stored = encode_learner_state(learner.state_dict())
+    resumed = new_learner(config, seed=99)
+    resumed.load_state_dict(learner.weights(), decode_learner_state(stored))
+    for seed in range(3, 6):
+        assert learner.train_step(fixed_batch(seed), 0.2) == resumed.train_step(fixed_batch(seed), 0.2)
+    for name, tensor in learner.weights().items():
+        assert torch.equal(tensor, resumed.weights()[name]), name
+
+
+def test_restored_moments_lie_in_memory_as_their_parameters_do() -> None:
+    learner = new_learner()
+    learner.train_step(fixed_batch(0), progress=0.0)
+    resumed = new_learner()
+    stored = encode_learner_state(learner.state_dict())
+    resumed.load_state_dict(learner.weights(), decode_learner_state(stored))
+    for parameter, moments in resumed._optimizer.state.items():
+        assert moments["exp_avg"].stride() == parameter.stride()
+
+
+def test_the_agent_is_the_running_average_of_the_trained_weights() -> None:
+    learner = new_learner(dataclasses.replace(CONFIG, weight_average_decay=0.9))
+    name = "policy_output.weight"
+    trained = []
+    for seed in range(4):
+        learner.train_step(fixed_batch(seed), progress=0.0)
+        trained.append(learner.network.state_dict()[name].clone())
+    expected = trained[0]
+    for weights in trained[1:]:
+        expected = 0.9 * expected + 0.1 * weights
+    torch.testing.assert_close(learner.weights()[name], expected)
+    torch.testing.assert_close(learner.agent.state_dict()[name], expected)
+    assert not torch.equal(learner.weights()[name], trained[-1])
+
+
+def test_without_an_average_the_agent_is_the_trained_network() -> None:
+    learner = new_learner()
+    assert learner.agent is learner.network
+
+
+def test_resumed_average_goes_on_bit_for_bit() -> None:
+    config = dataclasses.replace(CONFIG, weight_average_decay=0.9)
+    learner = new_learner(config)
+    for seed in range(3):
+        learner.train_step(fixed_batch(seed), progress=0.1)
+    resumed = new_learner(config, seed=99)
+    stored = encode_learner_state(learner.state_dict())
+    resumed.load_state_dict(learner.weights(), decode_learner_state(stored))
+    for seed in range(3, 6):
+        assert learner.train_step(fixed_batch(seed), 0.2) == resumed.train_step(fixed_batch(seed), 0.2)
+    for name, tensor in learner.weights().items():
+        assert torch.equal(tensor, resumed.weights()[name]), name
+
+
+def test_weights_are_copies() -> None:
+    learner = new_learner()
+    before = learner.weights()
+    kept = {name: tensor.clone() for name, tensor in before.items()}
+    learner.train_step(fixed_batch(0), progress=0.0)
+    assert all(torch.equal(before[name], kept[name]) for name in kept)
+    assert not torch.equal(learner.weights()["policy_output.weight"], kept["policy_output.weight"])
+
+
+def test_loss_that_is_not_finite_is_a_user_error_and_moves_no_weight() -> None:
+    learner = new_learner()
+    before = [parameter.detach().clone() for parameter in learner.network.parameters()]
+    batch = fixed_batch(0)
+    batch.value_targets[3] = np.nan
+    with pytest.raises(UserError, match=r"training step 1 is not finite.*diverged"):
+        learner.train_step(batch, progress=0.0)
+    after = list(learner.network.parameters())
+    assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def test_state_of_another_network_size_is_a_user_error() -> None:
+    learner = new_learner()
+    larger = Learner(build_network(GAME, NetworkConfig(blocks=2, filters=8)), CONFIG, CPU)
+    with pytest.raises(UserError, match="another network or optimizer"):
+        larger.load_state_dict(learner.weights(), learner.state_dict())
+
+
+def test_unknown_optimizer_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="known: adamw, sgd"):
+        new_learner(dataclasses.replace(CONFIG, optimizer="adam"))
+
+
+def test_learner_state_that_is_something_else_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a learner's state"):
+        decode_learner_state(b"nothing of the kind")
+    with pytest.raises(TypeError, match=r"at state\.rng"):
+        encode_learner_state({"rng": np.random.default_rng(0)})

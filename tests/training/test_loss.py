@@ -1,0 +1,59 @@
+"""The loss by hand."""
+
+import math
+
+import pytest
+import torch
+
+from alphazero.training.loss import policy_value_loss
+
+ALL_LEGAL = torch.ones((1, 2), dtype=torch.bool)
+
+
+def test_losses_of_one_position_worked_out_by_hand() -> None:
+    # p = softmax(0, log 3) = (1/4, 3/4)
+    losses = policy_value_loss(
+        policy_logits=torch.tensor([[0.0, math.log(3.0)]]),
+        values=torch.tensor([0.5]),
+        policy_targets=torch.tensor([[0.5, 0.5]]),
+        legal_mask=ALL_LEGAL,
+        value_targets=torch.tensor([-1.0]),
+        value_loss_weight=2.0,
+    )
+    cross_entropy = -0.5 * math.log(0.25) - 0.5 * math.log(0.75)
+    assert float(losses.policy) == pytest.approx(cross_entropy)
+    assert float(losses.value) == pytest.approx(2.25)  # (0.5 - -1)^2
+    assert float(losses.total) == pytest.approx(cross_entropy + 4.5)
+    assert float(losses.target_entropy) == pytest.approx(math.log(2.0))
+    assert float(losses.policy_entropy) == pytest.approx(-0.25 * math.log(0.25) - 0.75 * math.log(0.75))
+
+
+def test_illegal_actions_have_no_part_in_loss_or_gradient() -> None:
+    logits = torch.tensor([[0.0, math.log(3.0), 50.0]], requires_grad=True)
+    losses = policy_value_loss(
+        logits,
+        torch.zeros(1),
+        torch.tensor([[0.5, 0.5, 0.0]]),
+        torch.tensor([[True, True, False]]),
+        torch.zeros(1),
+        1.0,
+    )
+    losses.total.backward()
+    assert float(losses.policy.detach()) == pytest.approx(-0.5 * math.log(0.25) - 0.5 * math.log(0.75))
+    assert logits.grad is not None
+    # gradient of a softmax cross-entropy: p - target = (1/4 - 1/2, 3/4 - 1/2)
+    torch.testing.assert_close(logits.grad, torch.tensor([[-0.25, 0.25, 0.0]]))
+
+
+def test_one_legal_action_has_loss_zero() -> None:
+    losses = policy_value_loss(
+        torch.tensor([[3.0, -2.0]]),
+        torch.ones(1),
+        torch.tensor([[0.0, 1.0]]),
+        torch.tensor([[False, True]]),
+        torch.ones(1),
+        1.0,
+    )
+    assert float(losses.total) == 0.0
+    assert float(losses.policy_entropy) == 0.0
+    assert float(losses.target_entropy) == 0.0

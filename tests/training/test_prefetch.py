@@ -1,0 +1,58 @@
+"""Prefetched batches are the ones that sampling directly would give, in that order."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from alphazero.games.registry import get_game
+from alphazero.training.prefetch import BatchPrefetcher
+from alphazero.training.replay_buffer import ReplayBuffer
+from tests.training.random_episode import play_episode
+
+GAME = get_game("connect_four")
+
+
+@pytest.fixture
+def buffer() -> ReplayBuffer:
+    filled = ReplayBuffer(200, GAME)
+    for seed in range(4):
+        filled.add_episode(play_episode(GAME, np.random.default_rng(seed)))
+    return filled
+
+
+def test_batches_come_in_the_order_of_the_generator(buffer: ReplayBuffer) -> None:
+    rng = np.random.default_rng(7)
+    with BatchPrefetcher(buffer, 8, np.random.default_rng(7), depth=3) as prefetcher:
+        for _ in range(10):
+            direct, prefetched = buffer.sample(8, rng), prefetcher.get()
+            np.testing.assert_array_equal(prefetched.observations, direct.observations)
+            np.testing.assert_array_equal(prefetched.policy_targets, direct.policy_targets)
+
+
+def test_random_state_belongs_to_the_batch_handed_out_last(buffer: ReplayBuffer) -> None:
+    with BatchPrefetcher(buffer, 8, np.random.default_rng(7), depth=3) as prefetcher:
+        for _ in range(4):
+            prefetcher.get()
+        state = prefetcher.random_state
+        expected = prefetcher.get()
+    resumed = np.random.default_rng(0)
+    resumed.bit_generator.state = state
+    with BatchPrefetcher(buffer, 8, resumed) as prefetcher:
+        np.testing.assert_array_equal(prefetcher.get().observations, expected.observations)
+
+
+def test_closing_ends_the_thread_while_it_waits_for_room(buffer: ReplayBuffer) -> None:
+    before = threading.active_count()
+    prefetcher = BatchPrefetcher(buffer, 8, np.random.default_rng(7), depth=1)
+    prefetcher.get()
+    assert threading.active_count() == before + 1
+    prefetcher.close()
+    assert threading.active_count() == before
+
+
+def test_what_goes_wrong_in_the_thread_reaches_the_caller_every_time() -> None:
+    with BatchPrefetcher(ReplayBuffer(10, GAME), 8, np.random.default_rng(0)) as prefetcher:
+        for _ in range(2):
+            with pytest.raises(ValueError, match="empty replay buffer"):
+                prefetcher.get()

@@ -1,0 +1,159 @@
+"""The replay buffer keeps the newest positions, samples them all, and knows the game's symmetries."""
+
+import numpy as np
+import pytest
+
+from alphazero.errors import UserError
+from alphazero.games.registry import get_game
+from alphazero.training.replay_buffer import ReplayBuffer
+from tests.training.random_episode import play_episode
+
+CONNECT_FOUR = get_game("connect_four")
+
+
+def filled(capacity: int, games: int, seed: int = 0) -> ReplayBuffer:
+    rng = np.random.default_rng(seed)
+    buffer = ReplayBuffer(capacity, CONNECT_FOUR)
+    for _ in range(games):
+        buffer.add_episode(play_episode(CONNECT_FOUR, rng))
+    return buffer
+
+
+def observations_held(buffer: ReplayBuffer) -> set[bytes]:
+    return {row.tobytes() for row in buffer.state_dict()["observations"]}
+
+
+def test_adding_games_counts_positions_and_games() -> None:
+    rng = np.random.default_rng(0)
+    buffer = ReplayBuffer(1000, CONNECT_FOUR)
+    lengths = []
+    for _ in range(5):
+        episode = play_episode(CONNECT_FOUR, rng)
+        assert buffer.add_episode(episode) == len(episode)
+        lengths.append(len(episode))
+    assert len(buffer) == buffer.total_positions == sum(lengths)
+    assert buffer.total_episodes == 5
+
+
+def test_ring_overwrites_the_oldest_positions_first() -> None:
+    rng = np.random.default_rng(0)
+    episodes = [play_episode(CONNECT_FOUR, rng) for _ in range(6)]
+    buffer = ReplayBuffer(50, CONNECT_FOUR)
+    for episode in episodes:
+        buffer.add_episode(episode)
+    newest = np.concatenate([episode.observations for episode in episodes])[-50:]
+    assert len(buffer) == 50
+    assert observations_held(buffer) == {row.tobytes() for row in newest}
+    assert buffer.total_positions == sum(map(len, episodes)) > 50
+
+
+def test_game_longer_than_the_ring_leaves_its_last_positions() -> None:
+    episode = play_episode(CONNECT_FOUR, np.random.default_rng(0))
+    buffer = ReplayBuffer(3, CONNECT_FOUR)
+    assert buffer.add_episode(episode) == len(episode)
+    assert observations_held(buffer) == {row.tobytes() for row in episode.observations[-3:]}
+
+
+def test_values_are_the_outcome_for_the_player_to_move() -> None:
+    # The first player wins with four in column 3; the second player answers in column 0.
+    episode = play_episode(CONNECT_FOUR, np.random.default_rng(0), moves=[3, 0, 3, 0, 3, 0, 3])
+    buffer = ReplayBuffer(10, CONNECT_FOUR)
+    buffer.add_episode(episode)
+    assert buffer.state_dict()["value_targets"].tolist() == [1, -1, 1, -1, 1, -1, 1]
+
+
+@pytest.mark.parametrize("name", ["connect_four", "tic_tac_toe"])
+def test_sampled_symmetries_are_what_playing_the_transformed_game_gives(name: str) -> None:
+    game = get_game(name)
+    episode = play_episode(game, np.random.default_rng(3))
+    buffer = ReplayBuffer(100, game)
+    buffer.add_episode(episode)
+    # observation -> every policy that belongs to it (a symmetric position has one for each symmetry)
+    expected: dict[bytes, list[bytes]] = {}
+    for symmetry in game.symmetries():
+        moves = symmetry.action_target[episode.actions].tolist()
+        transformed = play_episode(game, np.random.default_rng(0), moves=moves)
+        for ply in range(len(episode)):
+            start, end = episode.policy_offsets[ply : ply + 2]
+            policy = np.zeros(game.num_actions, dtype=np.float32)
+            visits = episode.policy_visits[start:end].astype(np.float32)
+            policy[symmetry.action_target[episode.policy_actions[start:end]]] = visits / visits.sum()
+            expected.setdefault(transformed.observations[ply].tobytes(), []).append(policy.tobytes())
+    batch = buffer.sample(2000, np.random.default_rng(1))
+    for observation, policy in zip(batch.observations, batch.policy_targets, strict=True):
+        assert policy.tobytes() in expected[observation.tobytes()]
+    assert {row.tobytes() for row in batch.observations} == set(expected)
+
+
+def test_legal_mask_is_transformed_with_the_policy() -> None:
+    # Column 0 is filled by six stones: in the seventh position it is not legal.
+    episode = play_episode(CONNECT_FOUR, np.random.default_rng(0), moves=[0, 0, 0, 0, 0, 0, 3])
+    buffer = ReplayBuffer(1, CONNECT_FOUR)
+    buffer.add_episode(episode)
+    batch = buffer.sample(64, np.random.default_rng(0))
+    original, mirrored = [False] + [True] * 6, [True] * 6 + [False]
+    assert {tuple(row) for row in batch.legal_mask.tolist()} == {tuple(original), tuple(mirrored)}
+    left_column_full = batch.observations[:, :, :, 0].sum(axis=(1, 2)) == 6
+    assert (batch.legal_mask[:, 0] == ~left_column_full).all()
+    assert (batch.policy_targets[~batch.legal_mask] == 0).all()
+
+
+def test_without_symmetries_positions_are_as_they_were_played() -> None:
+    episode = play_episode(CONNECT_FOUR, np.random.default_rng(0))
+    buffer = ReplayBuffer(100, CONNECT_FOUR, symmetries=False)
+    buffer.add_episode(episode)
+    batch = buffer.sample(200, np.random.default_rng(0))
+    played = {row.tobytes() for row in episode.observations}
+    assert {row.tobytes() for row in batch.observations} == played
+
+
+def test_restored_buffer_samples_the_same_batches_and_goes_on_the_same() -> None:
+    buffer = filled(60, 5)
+    restored = ReplayBuffer(60, CONNECT_FOUR)
+    restored.load_state_dict(buffer.state_dict())
+    for rng_seed in range(3):
+        batches = [b.sample(32, np.random.default_rng(rng_seed)) for b in (buffer, restored)]
+        np.testing.assert_array_equal(batches[0].observations, batches[1].observations)
+        np.testing.assert_array_equal(batches[0].policy_targets, batches[1].policy_targets)
+        np.testing.assert_array_equal(batches[0].value_targets, batches[1].value_targets)
+        for b in (buffer, restored):
+            b.add_episode(play_episode(CONNECT_FOUR, np.random.default_rng(rng_seed)))
+    assert restored.total_positions == buffer.total_positions
+    assert restored.total_episodes == buffer.total_episodes
+
+
+@pytest.mark.parametrize("capacity", [20, 200])
+def test_restoring_into_another_capacity_keeps_the_newest_positions(capacity: int) -> None:
+    rng = np.random.default_rng(0)
+    episodes = [play_episode(CONNECT_FOUR, rng) for _ in range(5)]
+    buffer = ReplayBuffer(60, CONNECT_FOUR)
+    for episode in episodes:
+        buffer.add_episode(episode)
+    restored = ReplayBuffer(capacity, CONNECT_FOUR)
+    restored.load_state_dict(buffer.state_dict())
+    newest = np.concatenate([episode.observations for episode in episodes])[-min(capacity, 60) :]
+    assert observations_held(restored) == {row.tobytes() for row in newest}
+    extra = play_episode(CONNECT_FOUR, rng)
+    restored.add_episode(extra)
+    newest = np.concatenate([newest, extra.observations])[-capacity:]
+    assert observations_held(restored) == {row.tobytes() for row in newest}
+
+
+def test_restoring_another_games_buffer_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="belongs to another game"):
+        ReplayBuffer(60, get_game("tic_tac_toe")).load_state_dict(filled(60, 1).state_dict())
+
+
+def test_empty_buffer_cannot_be_sampled() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        ReplayBuffer(10, CONNECT_FOUR).sample(1, np.random.default_rng(0))
+
+
+def test_capacity_below_one_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="replay_capacity is 0; it must be 1 or more"):
+        ReplayBuffer(0, CONNECT_FOUR)
+
+
+def test_a_position_takes_as_many_bytes_as_documented() -> None:
+    # 2 planes of 42 cells, 7 actions and 7 visit counts of two bytes each, one float32
+    assert ReplayBuffer(10, CONNECT_FOUR).bytes_per_position == 2 * 42 + 7 * 4 + 4

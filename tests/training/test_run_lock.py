@@ -1,0 +1,56 @@
+"""One run a folder, and a dead run's lock is no lock."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from alphazero.errors import UserError
+from alphazero.training.run_lock import RunLock
+
+ROOT = Path(__file__).parents[2]
+
+# Takes the lock, says so, and waits until it is killed.
+HOLD_THE_LOCK = """
+import sys, time
+from pathlib import Path
+from alphazero.training.run_lock import RunLock
+lock = RunLock(Path(sys.argv[1]))
+lock.acquire()
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+def test_second_run_is_refused_with_the_first_ones_process_id(tmp_path: Path) -> None:
+    with RunLock(tmp_path), pytest.raises(UserError, match=rf"another run \(process {os.getpid()} on"):
+        RunLock(tmp_path).acquire()
+
+
+def test_lock_can_be_taken_again_after_release(tmp_path: Path) -> None:
+    for _ in range(2):
+        with RunLock(tmp_path / "run"):
+            pass
+
+
+def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD_THE_LOCK, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == "held"
+        try:
+            with pytest.raises(UserError, match=f"process {holder.pid} on"):
+                RunLock(tmp_path).acquire()
+        finally:
+            holder.kill()
+        holder.wait()
+        with RunLock(tmp_path):
+            pass
+
+
+def test_folder_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="choose another results folder"):
+        RunLock(tmp_path / "file").acquire()

@@ -1,0 +1,137 @@
+# What the rules share, decided once while parsing: RUN (what was asked for), RUNS by folder, MACHINE, EXTENSIONS.
+
+import dataclasses
+import difflib
+import json
+import re
+import sys
+from pathlib import Path
+
+import jsonschema
+import yaml
+from snakemake.exceptions import WorkflowError
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT))  # a clone works without being installed
+
+from alphazero import config_loading, native_build, workflow as planning
+from alphazero.errors import UserError
+from alphazero.hardware.description import Hardware
+from alphazero.hardware.probe import probe_hardware
+
+# Rules find this interpreter's `python` also when its environment is not activated.
+shell.prefix(f"set -euo pipefail; export PATH='{Path(sys.executable).parent}':\"$PATH\"; ")
+
+
+def checked_config():
+    """Return the configuration, each key known and of the right type; WorkflowError names the nearest key."""
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    known = schema["properties"]
+    for key in config:
+        if key not in known:
+            nearest = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
+            raise WorkflowError(f"unknown key '{key}' in --config{hint} (known: {', '.join(known)})")
+    for error in jsonschema.Draft202012Validator(schema).iter_errors(config):
+        key = error.path[0]
+        raise WorkflowError(f"--config {key}={error.instance}: must be {known[key]['description']}")
+    return config
+
+
+def machine_as_recorded():
+    """Return this machine's description, as first recorded if it was.
+
+    Numbers are fitted to free memory, which comes and goes; a run must not become stale with it.
+    """
+    hardware = probe_hardware()
+    record = Path("results", hardware.machine_slug(), "hardware.json")
+    if not record.exists():
+        return hardware
+    try:
+        return Hardware.from_json(json.loads(record.read_text(encoding="utf-8")))
+    except (ValueError, UserError) as error:
+        raise WorkflowError(f"{record}: {error}; delete it, and it is written again")
+
+
+def requested_run():
+    """Return the run that the configuration asks for; WorkflowError if that cannot be."""
+    wanted = checked_config()
+    experiment = wanted["experiment"]
+    if is_quick():
+        if experiment:
+            raise WorkflowError(
+                "--config: quick=true is an experiment of its own; give it or experiment=, not both"
+            )
+        experiment = "workflow/experiments/quick.toml"
+    try:
+        return planning.plan_run(
+            machine=MACHINE,
+            hardware=HARDWARE,
+            profile=wanted["profile"],
+            game=wanted["game"],
+            seed=wanted["seed"],
+            experiment=Path(experiment) if experiment else None,
+            overrides=(wanted["set"] or "").split(),
+        )
+    except UserError as error:
+        raise WorkflowError(str(error))
+
+
+def is_quick():
+    return str(config["quick"]).lower() == "true"
+
+
+def benchmark_name():
+    """Return the folder of the benchmark that was asked for: another game, seed, setting or size has its own."""
+    overrides = [setting for setting in RUN.overrides if setting != "run.seed=0"]
+    parts = ["benchmark", "quick" if is_quick() else "", "" if RUN.game == "connect_four" else RUN.game]
+    variant = planning.experiment_name(None if is_quick() else RUN.experiment, overrides).removeprefix(planning.DEFAULT_EXPERIMENT).strip("-")
+    return re.sub(r"[^\w.-]+", "_", "_".join(part for part in (*parts, variant) if part))
+
+
+def measuring_options(run):
+    """Return the options of `alphazero benchmark measure` and `alphazero autotune` for the settings of `run`.
+
+    Quick is a smaller measurement here, not the small training run of the experiment of that name.
+    """
+    if is_quick():
+        run = dataclasses.replace(run, experiment=None)
+    return planning.config_options(run) + (" --quick" if is_quick() else "")
+
+
+def measured_machines():
+    """Return every machine's measurements that are here: measured or published."""
+    return sorted(path.as_posix() for path in Path("results").glob("**/benchmark/measurements.json"))
+
+
+def missing_extensions_problem():
+    """Return why no native code can be built here; None if it is built, or can be. Warns once."""
+    if all((ROOT / path).exists() for path in native_build.extension_paths(ROOT)):
+        return None
+    problem = native_build.toolchain_problem()
+    if problem:
+        print(native_build.warning(problem), file=sys.stderr)
+    return problem
+
+
+def print_summary():
+    """Print the tables of the run that was asked for, if it was made."""
+    folder = Path("results", RUN.folder)
+    for table in ("solved_positions.md", "matches.md"):
+        if (folder / "tables" / table).exists():
+            print("\n" + (folder / "tables" / table).read_text(encoding="utf-8"))
+    if (folder / "report.html").exists():
+        print(f"report: {(folder / 'report.html').as_posix()}")
+
+
+HARDWARE = machine_as_recorded()
+MACHINE = HARDWARE.machine_slug()
+RUN = requested_run()
+RUNS = {RUN.folder: RUN}
+EXTENSIONS = (
+    [] if missing_extensions_problem() else [path.as_posix() for path in native_build.extension_paths(ROOT)]
+)
+
+
+wildcard_constraints:
+    run="|".join(map(re.escape, RUNS)),
