@@ -67,12 +67,16 @@ class InferenceServer:
         network: its present weights count as version 0.
         device: "cpu", "cuda" or "cuda:N".
         batch_size: rows at most in one forward pass.
-        batch_timeout: seconds that the oldest waiting row waits at most (twice that under the plan's rule).
+        batch_timeout: seconds that the oldest waiting row waits; twice that at most, see `batching`.
         use_amp: half precision on CUDA.
         collection: rule by which batches are gathered, see `batching`. The baseline is
             `batch_size=32, batch_timeout=0.001, collection="drain", engine="eager"`.
         rows_in_play: rows that all actors together can have in flight; lets the adaptive rule know when
             no more can come. None: unknown.
+        requests_in_play: requests that all actors together can have in flight, one a group, each of an equal
+            share of `rows_in_play` at most. Requests are often smaller: a game whose search ended without
+            asking has no row. None: unknown.
+        clock: seconds, the clock of `InferenceRequest.submitted_at`.
     """
 
     def __init__(
@@ -91,6 +95,8 @@ class InferenceServer:
         engine: str = "auto",
         pinned_memory: bool = True,
         rows_in_play: int | None = None,
+        requests_in_play: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.policy = BatchPolicy(collection, batch_size, batch_timeout, min_fill)
         self.engine = make_engine(
@@ -107,6 +113,8 @@ class InferenceServer:
         self._responses = response_queues
         self._weights = weight_queue
         self._rows_in_play = rows_in_play
+        self._requests_in_play = requests_in_play
+        self._clock = clock
         self._held: InferenceRequest | None = None  # did not fit the last batch
         self._staging: np.ndarray[Any, np.dtype[np.uint8]] | None = None
 
@@ -143,21 +151,18 @@ class InferenceServer:
 
     def _gather(self, timeout: float) -> list[InferenceRequest]:
         requests: list[InferenceRequest] = []
+        # A set: a restarted actor may ask anew while its predecessor's request is still here.
+        groups: set[tuple[int, int]] = set()
         waiting = 0
         oldest = 0.0
         while True:
             request = self._held
             self._held = None
             if request is None:
-                request = self._next_request(
-                    timeout
-                    if not requests
-                    else seconds_to_wait(
-                        self.policy, waiting, self._rows_elsewhere(waiting), time.monotonic() - oldest
-                    )
-                )
+                wait_s = self._seconds_to_wait(len(groups), waiting, oldest) if requests else timeout
+                request = self._next_request(wait_s)
             if request is None:
-                if not requests or not self._wait_longer(waiting, oldest):
+                if not requests or self._seconds_to_wait(len(groups), waiting, oldest) == 0.0:
                     return requests
                 continue
             rows = len(request.observations)
@@ -166,16 +171,22 @@ class InferenceServer:
                 return requests
             oldest = min(oldest, request.submitted_at) if requests else request.submitted_at
             requests.append(request)
+            groups.add((request.actor, request.group))
             waiting += rows
             if waiting >= self.policy.batch_size:
                 return requests
 
-    def _wait_longer(self, waiting: int, oldest: float) -> bool:
-        waited = time.monotonic() - oldest
-        return seconds_to_wait(self.policy, waiting, self._rows_elsewhere(waiting), waited) > 0
+    def _seconds_to_wait(self, groups: int, waiting: int, oldest: float) -> float:
+        elsewhere = self._rows_elsewhere(groups, waiting)
+        return seconds_to_wait(self.policy, waiting, elsewhere, self._clock() - oldest)
 
-    def _rows_elsewhere(self, waiting: int) -> int | None:
-        return None if self._rows_in_play is None else max(0, self._rows_in_play - waiting)
+    def _rows_elsewhere(self, groups: int, waiting: int) -> int | None:
+        """Return how many rows may still come while requests of `groups` groups, `waiting` rows, are here."""
+        if self._rows_in_play is None:
+            return None
+        if self._requests_in_play is None:
+            return max(0, self._rows_in_play - waiting)
+        return (self._requests_in_play - groups) * self._rows_in_play // self._requests_in_play
 
     def _next_request(self, wait_s: float) -> InferenceRequest | None:
         try:
@@ -205,7 +216,7 @@ class InferenceServer:
         return self._staging[:rows]
 
     def _answer(self, requests: list[InferenceRequest], policy_logits: Any, values: Any) -> None:
-        now = time.monotonic()
+        now = self._clock()
         start = 0
         for request in requests:
             end = start + len(request.observations)

@@ -135,6 +135,7 @@ def serve(parent: Connection, make_ends: Callable[[], tuple[Any, list[Any]]], se
         "cpu",
         engine="eager",
         rows_in_play=ACTORS * GROUPS * ROWS,
+        requests_in_play=ACTORS * GROUPS,
     )
     server.engine = engine = HashEngine(rng)
     while not parent.poll():
