@@ -124,11 +124,13 @@ class GraphsEngine:
 
     @torch.inference_mode()
     def _allocate(self, max_batch: int) -> None:
-        """(Re)allocate all buffers for at most `max_batch` rows and forget the captured graphs."""
-        self._max_batch = max_batch
+        """(Re)allocate all buffers for at most `max_batch` rows and forget the captured graphs.
+
+        What was in flight, after a failed call, has ended when this returns.
+        """
+        torch.cuda.synchronize(self._device)
         self._graphs: dict[int, _CapturedGraph] = {}
         self._slots: list[_Slot] = []
-        torch.cuda.synchronize(self._device)
         self._graph_pool = torch.cuda.graph_pool_handle()
         # The graphs' own ends: outside their memory pool, because the graphs share the pool and each may
         # overwrite what another left there.
@@ -138,6 +140,7 @@ class GraphsEngine:
         self._slots = [
             _Slot(max_batch, self._shape, self._actions, self._device, self._pinned_memory) for _ in range(2)
         ]
+        self._max_batch = max_batch  # last: there is room for so many
         torch.cuda.synchronize(self._device)
 
     def _submit(self, slot: _Slot, observations: Observations) -> None:

@@ -16,11 +16,13 @@ from alphazero.network.resnet import PolicyValueNetwork
 
 _LOG = logging.getLogger(__name__)
 
+_NO_MEMORY = ("CUDA error: out of memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
+
 
 class GuardedEngine:
     """`InferenceEngine` around another one.
 
-    * `torch.cuda.OutOfMemoryError` halves `max_batch` and tries again; at one row it is a UserError.
+    * Running out of device memory halves `max_batch` and tries again; at one row it is a UserError.
     * NaN or infinity in an answer: from then on the network runs in float32 eager, with one warning. If
       that is not finite either, the weights themselves are broken, which is a UserError.
 
@@ -69,21 +71,26 @@ class GuardedEngine:
         self._engine.load_weights(state_dict)
 
     def _evaluate_within_memory(self, observations: Observations) -> tuple[FloatArray, FloatArray]:
+        most = self._engine.max_batch
         while True:
             try:
+                if most != self._engine.max_batch:
+                    self._engine.max_batch = most  # may allocate buffers anew
                 return self._engine.evaluate(observations)
-            except torch.cuda.OutOfMemoryError as error:
-                tried = min(self._engine.max_batch, len(observations))
+            except RuntimeError as error:
+                if not is_out_of_device_memory(error):
+                    raise
+                tried = min(most, len(observations))
                 if tried <= 1:
                     raise UserError(
                         "out of device memory with a single row; free memory on the device "
                         "or use a smaller network (network.filters, network.blocks)"
                     ) from error
             # Outside the handler: the exception's traceback keeps the failed pass's tensors alive.
-            self._engine.max_batch = tried // 2
+            most = tried // 2
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-            _LOG.warning("out of device memory at %d rows; going on with at most %d", tried, tried // 2)
+            _LOG.warning("out of device memory at %d rows; going on with at most %d", tried, most)
 
     def _fall_back_to_float32(self) -> None:
         _LOG.warning(
@@ -99,6 +106,23 @@ class GuardedEngine:
             pinned_memory=False,
             max_batch=self._engine.max_batch,
         )
+
+
+def is_out_of_device_memory(error: BaseException) -> bool:
+    """Return whether `error` says that a CUDA device has no memory left.
+
+    PyTorch's own allocator has an exception for that. Libraries that allocate by themselves (cuDNN, cuBLAS, the
+    driver when it makes a graph) only say so in words; and when memory ends during the capture of a graph, ending
+    the capture may fail in turn, with the first error as its context.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, torch.cuda.OutOfMemoryError):
+            return True
+        if isinstance(seen, RuntimeError) and any(words in str(seen) for words in _NO_MEMORY):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def _finite(numbers: FloatArray) -> bool:

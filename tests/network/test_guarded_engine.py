@@ -22,13 +22,14 @@ class DeviceWithRoomFor:
 
     name = "fake"
 
-    def __init__(self, room: int, max_batch: int) -> None:
+    def __init__(self, room: int, max_batch: int, error: RuntimeError | None = None) -> None:
         self.room = room
         self.max_batch = max_batch
+        self.error = error or torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     def evaluate(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if min(len(observations), self.max_batch) > self.room:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            raise self.error
         marks = observations[:, 0, 0, 0].astype(np.float32)
         return np.repeat(marks[:, None], 7, axis=1), marks
 
@@ -76,6 +77,49 @@ def test_out_of_memory_halves_the_batch_until_it_fits_and_loses_no_row(
         "out of device memory at 50 rows; going on with at most 25",
         "out of device memory at 25 rows; going on with at most 12",
     ]
+
+
+def no_memory_for_a_graph() -> RuntimeError:
+    """What is left of an OutOfMemoryError when ending the capture fails as well."""
+    error = RuntimeError("CUDA error: operation failed due to a previous error during capture")
+    error.__context__ = torch.cuda.OutOfMemoryError("CUDA out of memory")
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        no_memory_for_a_graph(),
+    ],
+)
+def test_libraries_that_run_out_of_device_memory_halve_the_batch_too(error: RuntimeError) -> None:
+    engine = GuardedEngine(DeviceWithRoomFor(20, 64, error), small_network(), CPU)
+    _, values = engine.evaluate(numbered_rows(50))
+    assert engine.max_batch == 12
+    assert values.tolist() == list(range(50))
+
+
+def test_another_error_of_the_device_is_not_taken_for_a_lack_of_memory() -> None:
+    error = RuntimeError("CUDA error: an illegal memory access was encountered")
+    engine = GuardedEngine(DeviceWithRoomFor(20, 64, error), small_network(), CPU)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        engine.evaluate(numbered_rows(50))
+
+
+def test_buffers_that_do_not_fit_at_half_the_batch_are_halved_again() -> None:
+    class NeedsBuffers(DeviceWithRoomFor):
+        def __setattr__(self, name: str, value: int) -> None:
+            if name == "max_batch" and self.__dict__.get("max_batch", 0) and value > self.room:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            super().__setattr__(name, value)
+
+    engine = GuardedEngine(NeedsBuffers(20, max_batch=64), small_network(), CPU)
+    _, values = engine.evaluate(numbered_rows(50))
+    assert engine.max_batch == 12
+    assert values.tolist() == list(range(50))
 
 
 def test_out_of_memory_with_a_single_row_is_a_user_error() -> None:
