@@ -105,5 +105,6 @@ def _serve(spec: ServerSpec) -> None:
                     statistics.latency.array,
                     server.engine.name,
                     inference.batch_size,
+                    server.engine.max_batch,
                 )
             )
