@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from alphazero.errors import UserError
 from alphazero.network.eager_engine import EagerEngine
-from alphazero.network.engine_protocol import FloatArray, InferenceEngine, Observations
+from alphazero.network.engine_protocol import (
+    FloatArray,
+    InferenceEngine,
+    Observations,
+    PipelinedEngine,
+    pipelined,
+)
 from alphazero.network.folding import StateDict
 from alphazero.network.resnet import PolicyValueNetwork
 
@@ -19,12 +27,20 @@ _LOG = logging.getLogger(__name__)
 _NO_MEMORY = ("CUDA error: out of memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
+@dataclass
+class _OnItsWay:
+    observations: Observations
+    in_engine: bool = False  # False: to be evaluated when it is collected
+
+
 class GuardedEngine:
     """`InferenceEngine` around another one.
 
     * Running out of device memory halves `max_batch` and tries again; at one row it is a UserError.
     * NaN or infinity in an answer: from then on the network runs in float32 eager, with one warning. If
       that is not finite either, the weights themselves are broken, which is a UserError.
+
+    Also a `PipelinedEngine`; what the inner engine cannot take is evaluated when it is collected.
 
     Args:
         engine: the engine that works as long as nothing goes wrong.
@@ -37,6 +53,7 @@ class GuardedEngine:
         self._network = copy.deepcopy(network).to("cpu")
         self._device = device
         self._fell_back = False
+        self._on_their_way: deque[_OnItsWay] = deque()
 
     @property
     def name(self) -> str:
@@ -65,6 +82,43 @@ class GuardedEngine:
             "the network answers NaN or infinity even in float32: training has diverged; "
             "go back to an earlier checkpoint and lower training.learning_rate or training.gradient_clip"
         )
+
+    @property
+    def depth(self) -> int:
+        """Batches on their way at once at most: as many as the engine at work takes."""
+        return self._engine.depth if isinstance(self._engine, PipelinedEngine) else 1
+
+    def submit(self, observations: Observations) -> None:
+        batch = _OnItsWay(observations)
+        engine = pipelined(self._engine)
+        fits = len(observations) <= self._engine.max_batch
+        # Behind a batch that the engine did not take, it takes none: `evaluate` needs it for itself.
+        if engine is not None and fits and all(before.in_engine for before in self._on_their_way):
+            try:
+                engine.submit(observations)
+                batch.in_engine = True
+            except RuntimeError as error:
+                if not is_out_of_device_memory(error):
+                    raise
+        self._on_their_way.append(batch)
+
+    def ready(self) -> bool:
+        engine = pipelined(self._engine)
+        return engine is None or not self._on_their_way[0].in_engine or engine.ready()
+
+    def collect(self) -> tuple[FloatArray, FloatArray]:
+        batch = self._on_their_way.popleft()
+        engine = pipelined(self._engine)
+        if engine is not None and batch.in_engine:
+            logits, values = engine.collect()
+            if _finite(logits) and _finite(values):
+                return logits, values
+            for later in self._on_their_way:  # nobody will ask the engine for them any more
+                if later.in_engine:
+                    engine.collect()
+                    later.in_engine = False
+            self._fall_back_to_float32()
+        return self.evaluate(batch.observations)
 
     def load_weights(self, state_dict: StateDict) -> None:
         self._network.load_state_dict(state_dict)

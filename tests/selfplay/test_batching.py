@@ -113,16 +113,16 @@ class VirtualActors:
     Time is a number and arrivals are a heap, so that a test takes no longer than its events.
     """
 
-    def __init__(self, arrivals, network_s):
+    def __init__(self, arrivals, network_s, handling_s=0.0):
         self.now = 0.0
         self.network_s = network_s
+        self.handling_s = handling_s  # of the server for each request, and for each answer
         self.max_batch = 10**9
         self.batches = []  # rows, seconds waited after the last of them had come, whether all had come
         self.ends = [self] * arrivals.actors
         self._left = {key: deque(requests) for key, requests in arrivals.requests.items()}
         self._coming = []
         self._arrived = 0.0
-        self._here = 0
         for key in self._left:
             self._ask(key)
 
@@ -132,7 +132,7 @@ class VirtualActors:
         if self._coming and self._coming[0][0] <= self.now + timeout:
             self.now = self._arrived = max(self.now, self._coming[0][0])
             asked_at, (actor, group), rows = heapq.heappop(self._coming)
-            self._here += 1
+            self.now += self.handling_s
             observations = np.zeros((rows, 2, 6, 7), np.uint8)
             observations[:, 0, 0, 0] = actor
             observations[:, 0, 0, 1] = group
@@ -153,8 +153,11 @@ class VirtualActors:
     # the response queues
 
     def put(self, response):
-        self._here -= 1
+        self.now += self.handling_s
         self._ask((response.ticket, response.group))
+
+    def sleep(self, seconds):
+        self.now += seconds
 
     def _ask(self, key):
         if self._left[key]:
@@ -167,9 +170,18 @@ class VirtualActors:
         return all(self._left.values())
 
 
-def serve(rule, arrivals, batch_size=512, timeout_s=TIMEOUT_S, network_s=0.002, count_requests=True):
+def serve(
+    rule,
+    arrivals,
+    batch_size=512,
+    timeout_s=TIMEOUT_S,
+    network_s=0.002,
+    count_requests=True,
+    virtual=VirtualActors,
+    handling_s=0.0,
+):
     """Let a server collect by `rule` until one of the groups has asked for the last time."""
-    actors = VirtualActors(arrivals, network_s)
+    actors = virtual(arrivals, network_s, handling_s)
     in_play = arrivals.actors * arrivals.groups
     server = InferenceServer(
         actors,
@@ -184,6 +196,7 @@ def serve(rule, arrivals, batch_size=512, timeout_s=TIMEOUT_S, network_s=0.002, 
         rows_in_play=in_play * arrivals.rows,
         requests_in_play=in_play if count_requests else None,
         clock=lambda: actors.now,
+        sleep=actors.sleep,
     )
     server.engine = actors
     while actors.anybody_left:
@@ -244,3 +257,61 @@ def test_with_many_games_recorded_actors_keep_the_server_busy_under_the_adaptive
     served = serve("adaptive", recorded("many_games_an_actor"), **LOW)
     full = [rows for rows, _, _ in served.batches if rows >= 97]  # a request of 32 did not fit any more
     assert len(full) > 0.8 * len(served.batches)
+
+
+# ---- a device that takes a batch while another is on its way ----
+
+
+class WithPipeline(VirtualActors):
+    """The same with an engine that computes while the server does other things; one batch after the other."""
+
+    depth = 2
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.on_their_way = deque()
+        self.done_at = 0.0
+        self.busy_s = 0.0
+
+    def submit(self, observations):
+        assert len(self.on_their_way) < self.depth
+        self.done_at = max(self.now, self.done_at) + self.network_s
+        self.busy_s += self.network_s
+        self.on_their_way.append((observations.copy(), self.done_at))
+        self.batches.append((len(observations), self.now - self._arrived, not self._coming))
+
+    def ready(self):
+        return self.now >= self.on_their_way[0][1]
+
+    def collect(self):
+        observations, done_at = self.on_their_way.popleft()
+        self.now = max(self.now, done_at)
+        return np.zeros((len(observations), 7), np.float32), np.zeros(len(observations), np.float32)
+
+
+# A server that takes 5 us for each request and each answer, in batches of 512 rows or 16 of either, and a device
+# that takes half a millisecond.
+FAST = {"network_s": 0.0005, "handling_s": 5e-6}
+
+
+def test_the_device_does_not_wait_while_the_server_gathers_and_answers():
+    arrivals = steady(actors=48, rows=32, think_s=0.0002)
+    one_at_a_time = serve("adaptive", arrivals, **FAST)
+    # 16 requests and 16 answers: 160 us, in which the device has nothing to do
+    assert rows_a_second(one_at_a_time) == pytest.approx(512 / 0.00066, rel=0.05)
+    served = serve("adaptive", arrivals, virtual=WithPipeline, **FAST)
+    assert served.busy_s / served.now > 0.95
+    assert rows_a_second(served) == pytest.approx(512 / 0.0005, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["one_leaf_an_actor", "many_games_an_actor"])
+def test_recorded_actors_get_as_much_from_a_pipeline(name):
+    plain = serve("adaptive", recorded(name), **LOW)
+    served = serve("adaptive", recorded(name), virtual=WithPipeline, **LOW)
+    assert rows_a_second(served) > 0.95 * rows_a_second(plain)
+
+
+def test_drain_takes_no_small_batch_behind_another():
+    served = serve("drain", steady(actors=48, rows=32, think_s=0.0002), virtual=WithPipeline, **FAST)
+    small = [rows for rows, _, _ in served.batches[1:] if rows < 256]
+    assert len(small) < 0.2 * len(served.batches)
