@@ -28,6 +28,7 @@ from alphazero.games.game import ByteArray, Game
 from alphazero.games.registry import get_game
 from alphazero.mcts.search import BatchedSearch
 from alphazero.network.cpu_allocator import keep_freed_memory
+from alphazero.network.engine_protocol import pipelined
 from alphazero.network.engines import candidate_engines, make_engine, resolve_device
 from alphazero.network.frozen_engine import computes_in_bfloat16
 from alphazero.network.resnet import build_network
@@ -57,7 +58,7 @@ class EngineRate:
         engine: its name for people, with its precision.
         batch_size: rows in a forward pass, of each process.
         evaluations_per_second: median over the repeats, with its interval.
-        latency_ms: of one forward pass, at that median.
+        latency_ms: from one answer to the next, at that median.
     """
 
     engine: str
@@ -310,9 +311,21 @@ def _serve_orders(parent: Connection, config: Config, device: str, max_batch: in
 
 
 def _evaluate_for(engine: Any, batch: ByteArray, seconds: float) -> tuple[int, float]:
-    """Return (rows evaluated, seconds it took); the last batch begun is finished and counted."""
+    """Return (rows evaluated, seconds it took); the last batch begun is finished and counted.
+
+    As in self-play, an engine that can has the next batch already while it computes one.
+    """
     rows = 0
+    pipeline = pipelined(engine)
     start = time.perf_counter()
+    if pipeline is not None:
+        pipeline.submit(batch)
+        while time.perf_counter() - start < seconds:
+            pipeline.submit(batch)
+            pipeline.collect()
+            rows += len(batch)
+        pipeline.collect()
+        return rows + len(batch), time.perf_counter() - start
     while (elapsed := time.perf_counter() - start) < seconds or rows == 0:
         engine.evaluate(batch)
         rows += len(batch)

@@ -139,6 +139,9 @@ def _summary(config: Config, window: _Window, ceiling: Ceiling | None) -> SelfPl
     for name in ("training_steps_per_second", "weights_staleness_versions"):
         metrics.pop(name, None)  # there was no learner
     metrics |= rates(total, actors)
+    busy_cores = metrics.get("cpu_utilization", 0.0) / 100
+    if busy_cores > 0 and _has_its_own_device(config) and "evaluations_per_second" in metrics:
+        metrics["evaluations_per_core_second"] = metrics["evaluations_per_second"] / busy_cores
     estimates = {}
     notes = list(window.notes)
     by_slice = [rates(part, actors) for part in window.slices]
@@ -167,6 +170,19 @@ def _summary(config: Config, window: _Window, ceiling: Ceiling | None) -> SelfPl
         window_s=window.seconds,
         notes=notes,
     )
+
+
+def _has_its_own_device(config: Config) -> bool:
+    """Return whether leaves are evaluated elsewhere than on the cores that search."""
+    return config.inference.simulated or measured_device(config).startswith("cuda")
+
+
+def cores_to_feed(speed: SelfPlaySpeed) -> float | None:
+    """Return how many cores like these the device needs to be at its ceiling; None if that was not measured."""
+    a_core = speed.metrics.get("evaluations_per_core_second")
+    if a_core is None or speed.ceiling is None:
+        return None
+    return speed.ceiling.evaluations_per_second / a_core
 
 
 def rates(statistics: SelfPlayStatistics, actors: int) -> dict[str, float]:

@@ -49,6 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def as_json(config: Config, speed: SelfPlaySpeed) -> dict[str, object]:
     """Return the measurement as plain values."""
+    from alphazero.benchmark.selfplay_speed import cores_to_feed
+
     ceiling = None if speed.ceiling is None else asdict(speed.ceiling)
     return {
         "game": config.run.game,
@@ -58,6 +60,7 @@ def as_json(config: Config, speed: SelfPlaySpeed) -> dict[str, object]:
         "metrics": speed.metrics,
         "estimates": {name: asdict(estimate) for name, estimate in speed.estimates.items()},
         "ceiling": ceiling,
+        "cores_to_feed": cores_to_feed(speed),
         "limit": speed.limit,
         "notes": speed.notes,
     }
@@ -65,6 +68,8 @@ def as_json(config: Config, speed: SelfPlaySpeed) -> dict[str, object]:
 
 def lines(config: Config, speed: SelfPlaySpeed) -> list[str]:
     """Return the metrics for people, in the catalog's order, the limit last."""
+    from alphazero.benchmark.selfplay_speed import cores_to_feed
+
     network, search, selfplay = config.network, config.search, config.selfplay
     mark = "SIMULATED device, no measurement: " if speed.simulated else ""
     text = [
@@ -83,6 +88,12 @@ def lines(config: Config, speed: SelfPlaySpeed) -> list[str]:
         text.append(
             f"{'network alone':<24}{speed.ceiling.evaluations_per_second_before:,.0f} evaluations/s before, "
             f"{speed.ceiling.evaluations_per_second_after:,.0f} after, batches of {speed.ceiling.batch_size}"
+        )
+    cores = cores_to_feed(speed)
+    if cores is not None:
+        a_core = speed.metrics["evaluations_per_core_second"]
+        text.append(
+            f"{'to feed the device':<24}{cores:.1f} cores like these, each {a_core:,.0f} evaluations/s"
         )
     text += [f"note: {note}" for note in speed.notes]
     text.append(f"limit: {speed.limit}" + (" (simulated)" if speed.simulated else ""))

@@ -68,6 +68,9 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "count."),
         Metric("evaluations_per_second", "evaluations/s", "evaluations/s", "mean", "higher",
             "Rows the network evaluated for self-play / time, padding not counted."),
+        Metric("evaluations_per_core_second", "evaluations/core-s", "evaluations/s", "mean", "higher",
+            "evaluations_per_second / cores that the run's processes keep busy, where a device of its own "
+            "evaluates: what one core can feed, with trees, rules, encoding and transport."),
         Metric("training_steps_per_second", "training steps/s", "steps/s", "mean", "higher",
             "Optimizer steps / time."),
         Metric("share_of_ceiling", "share of ceiling", "share", "mean", "higher",
@@ -155,7 +158,8 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
     ),
     "Time split of the inference server": (
         Metric("time_network", "network", "share", "mean", "higher",
-            "In the engine: forward passes, and on CUDA the copies to and from the device."),
+            "In the engine: forward passes, and on CUDA the copies to and from the device. Where the engine "
+            "has the next batch meanwhile: nothing to do but wait for it."),
         Metric("time_copies", "copies", "share", "mean", "lower",
             "Gathering rows into one array, handing answers back to the actors."),
         Metric("time_collecting", "collecting", "share", "mean", "lower",

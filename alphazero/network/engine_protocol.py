@@ -5,7 +5,7 @@ Axis letters: B batch, A actions, C planes, H rows, W columns.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,37 @@ class InferenceEngine(Protocol):
     def load_weights(self, state_dict: StateDict) -> None:
         """Take over the weights of a `PolicyValueNetwork` of the same architecture."""
         ...
+
+
+@runtime_checkable
+class PipelinedEngine(Protocol):
+    """An `InferenceEngine` that takes a batch while another is on its way, so that its device never waits.
+
+    Answers come in the order of submission. `evaluate` is not called while a batch is on its way.
+
+    Attributes:
+        depth: batches on their way at once at most; with 1 nothing is gained over `evaluate`.
+    """
+
+    @property
+    def depth(self) -> int: ...
+
+    def submit(self, observations: Observations) -> None:
+        """Start to evaluate `observations`, which must not change until their answer is collected."""
+        ...
+
+    def ready(self) -> bool:
+        """Return whether the oldest batch on its way is done."""
+        ...
+
+    def collect(self) -> tuple[FloatArray, FloatArray]:
+        """Wait for the oldest batch and return its answer, as `evaluate` does, valid until the next `submit`."""
+        ...
+
+
+def pipelined(engine: object) -> PipelinedEngine | None:
+    """Return `engine` if it can have several batches on their way, else None."""
+    return engine if isinstance(engine, PipelinedEngine) and engine.depth > 1 else None
 
 
 class PieceEvaluator(Protocol):

@@ -9,11 +9,12 @@ beyond the batch compute is never read: without batch norm, rows do not mix.
     pinned in ──upload──► slot in ──► graph in ─ graph ─► graph out ──► slot out ──download──► pinned out
               (stream)                     (compute stream)                       (stream)
 
-Two slots take turns, so that in a batch of several pieces one piece is copied while the other is computed.
+Two slots take turns, so that one batch, or one piece of a large batch, is copied while the other is computed.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,9 +64,13 @@ class _Slot:
 
 
 class GraphsEngine:
-    """`InferenceEngine` for CUDA. Owned by one thread; keeps a copy of the network on the device."""
+    """`InferenceEngine` for CUDA. Owned by one thread; keeps a copy of the network on the device.
+
+    Also a `PipelinedEngine`, for batches of at most `max_batch` rows.
+    """
 
     name = "graphs"
+    depth = 2  # slots
 
     def __init__(
         self,
@@ -87,6 +92,7 @@ class GraphsEngine:
         self._compute = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._upload = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._download = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._next_slot = 0
         self._allocate(max_batch)
 
     @property
@@ -115,20 +121,38 @@ class GraphsEngine:
             logits[piece], values[piece] = self._collect(self._slots[index % 2], rows)
         return logits, values
 
+    @torch.inference_mode()
+    def submit(self, observations: Observations) -> None:
+        slot = self._slots[self._next_slot]
+        self._submit(slot, observations)
+        # Only now: where the capture of a graph fails, nothing is on its way.
+        self._next_slot = (self._next_slot + 1) % self.depth
+        self._on_their_way.append((slot, len(observations)))
+
+    def ready(self) -> bool:
+        return bool(self._on_their_way[0][0].done.query())  # type: ignore[no-untyped-call]
+
+    def collect(self) -> tuple[FloatArray, FloatArray]:
+        return self._collect(*self._on_their_way.popleft())
+
     def load_weights(self, state_dict: StateDict) -> None:
-        # Nothing is in flight between two calls; the captured graphs read the parameters' addresses,
-        # which do not change.
+        # What is on its way keeps the old weights: they are copied in its compute stream's order. The captured
+        # graphs read the parameters' addresses, which do not change.
         with torch.cuda.device(self._device), torch.cuda.stream(self._compute):
             self._network.load_weights(state_dict)
         self._compute.synchronize()
 
     @torch.inference_mode()
     def _allocate(self, max_batch: int) -> None:
-        """(Re)allocate all buffers for at most `max_batch` rows and forget the captured graphs."""
-        self._max_batch = max_batch
+        """(Re)allocate all buffers for at most `max_batch` rows and forget the captured graphs.
+
+        What was in flight, after a failed call, has ended when this returns.
+        """
+        torch.cuda.synchronize(self._device)
         self._graphs: dict[int, _CapturedGraph] = {}
         self._slots: list[_Slot] = []
-        torch.cuda.synchronize(self._device)
+        self._on_their_way: deque[tuple[_Slot, int]] = deque()  # with their rows, oldest first
+        self._next_slot = 0
         self._graph_pool = torch.cuda.graph_pool_handle()
         # The graphs' own ends: outside their memory pool, because the graphs share the pool and each may
         # overwrite what another left there.
@@ -136,8 +160,10 @@ class GraphsEngine:
         self._graph_logits = torch.empty((max_batch, self._actions), device=self._device)
         self._graph_values = torch.empty(max_batch, device=self._device)
         self._slots = [
-            _Slot(max_batch, self._shape, self._actions, self._device, self._pinned_memory) for _ in range(2)
+            _Slot(max_batch, self._shape, self._actions, self._device, self._pinned_memory)
+            for _ in range(self.depth)
         ]
+        self._max_batch = max_batch  # last: there is room for so many
         torch.cuda.synchronize(self._device)
 
     def _submit(self, slot: _Slot, observations: Observations) -> None:

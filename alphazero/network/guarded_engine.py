@@ -4,25 +4,43 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from alphazero.errors import UserError
 from alphazero.network.eager_engine import EagerEngine
-from alphazero.network.engine_protocol import FloatArray, InferenceEngine, Observations
+from alphazero.network.engine_protocol import (
+    FloatArray,
+    InferenceEngine,
+    Observations,
+    PipelinedEngine,
+    pipelined,
+)
 from alphazero.network.folding import StateDict
 from alphazero.network.resnet import PolicyValueNetwork
 
 _LOG = logging.getLogger(__name__)
 
+_NO_MEMORY = ("CUDA error: out of memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+@dataclass
+class _OnItsWay:
+    observations: Observations
+    in_engine: bool = False  # False: to be evaluated when it is collected
+
 
 class GuardedEngine:
     """`InferenceEngine` around another one.
 
-    * `torch.cuda.OutOfMemoryError` halves `max_batch` and tries again; at one row it is a UserError.
+    * Running out of device memory halves `max_batch` and tries again; at one row it is a UserError.
     * NaN or infinity in an answer: from then on the network runs in float32 eager, with one warning. If
       that is not finite either, the weights themselves are broken, which is a UserError.
+
+    Also a `PipelinedEngine`; what the inner engine cannot take is evaluated when it is collected.
 
     Args:
         engine: the engine that works as long as nothing goes wrong.
@@ -35,6 +53,7 @@ class GuardedEngine:
         self._network = copy.deepcopy(network).to("cpu")
         self._device = device
         self._fell_back = False
+        self._on_their_way: deque[_OnItsWay] = deque()
 
     @property
     def name(self) -> str:
@@ -64,26 +83,68 @@ class GuardedEngine:
             "go back to an earlier checkpoint and lower training.learning_rate or training.gradient_clip"
         )
 
+    @property
+    def depth(self) -> int:
+        """Batches on their way at once at most: as many as the engine at work takes."""
+        return self._engine.depth if isinstance(self._engine, PipelinedEngine) else 1
+
+    def submit(self, observations: Observations) -> None:
+        batch = _OnItsWay(observations)
+        engine = pipelined(self._engine)
+        fits = len(observations) <= self._engine.max_batch
+        # Behind a batch that the engine did not take, it takes none: `evaluate` needs it for itself.
+        if engine is not None and fits and all(before.in_engine for before in self._on_their_way):
+            try:
+                engine.submit(observations)
+                batch.in_engine = True
+            except RuntimeError as error:
+                if not is_out_of_device_memory(error):
+                    raise
+        self._on_their_way.append(batch)
+
+    def ready(self) -> bool:
+        engine = pipelined(self._engine)
+        return engine is None or not self._on_their_way[0].in_engine or engine.ready()
+
+    def collect(self) -> tuple[FloatArray, FloatArray]:
+        batch = self._on_their_way.popleft()
+        engine = pipelined(self._engine)
+        if engine is not None and batch.in_engine:
+            logits, values = engine.collect()
+            if _finite(logits) and _finite(values):
+                return logits, values
+            for later in self._on_their_way:  # nobody will ask the engine for them any more
+                if later.in_engine:
+                    engine.collect()
+                    later.in_engine = False
+            self._fall_back_to_float32()
+        return self.evaluate(batch.observations)
+
     def load_weights(self, state_dict: StateDict) -> None:
         self._network.load_state_dict(state_dict)
         self._engine.load_weights(state_dict)
 
     def _evaluate_within_memory(self, observations: Observations) -> tuple[FloatArray, FloatArray]:
+        most = self._engine.max_batch
         while True:
             try:
+                if most != self._engine.max_batch:
+                    self._engine.max_batch = most  # may allocate buffers anew
                 return self._engine.evaluate(observations)
-            except torch.cuda.OutOfMemoryError as error:
-                tried = min(self._engine.max_batch, len(observations))
+            except RuntimeError as error:
+                if not is_out_of_device_memory(error):
+                    raise
+                tried = min(most, len(observations))
                 if tried <= 1:
                     raise UserError(
                         "out of device memory with a single row; free memory on the device "
                         "or use a smaller network (network.filters, network.blocks)"
                     ) from error
             # Outside the handler: the exception's traceback keeps the failed pass's tensors alive.
-            self._engine.max_batch = tried // 2
+            most = tried // 2
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-            _LOG.warning("out of device memory at %d rows; going on with at most %d", tried, tried // 2)
+            _LOG.warning("out of device memory at %d rows; going on with at most %d", tried, most)
 
     def _fall_back_to_float32(self) -> None:
         _LOG.warning(
@@ -99,6 +160,23 @@ class GuardedEngine:
             pinned_memory=False,
             max_batch=self._engine.max_batch,
         )
+
+
+def is_out_of_device_memory(error: BaseException) -> bool:
+    """Return whether `error` says that a CUDA device has no memory left.
+
+    PyTorch's own allocator has an exception for that. Libraries that allocate by themselves (cuDNN, cuBLAS, the
+    driver when it makes a graph) only say so in words; and when memory ends during the capture of a graph, ending
+    the capture may fail in turn, with the first error as its context.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, torch.cuda.OutOfMemoryError):
+            return True
+        if isinstance(seen, RuntimeError) and any(words in str(seen) for words in _NO_MEMORY):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def _finite(numbers: FloatArray) -> bool:

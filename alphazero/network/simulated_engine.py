@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 import tomllib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -23,7 +24,7 @@ from torch import nn
 
 from alphazero.config import SIMULATED_PREFIX
 from alphazero.errors import UserError
-from alphazero.network.engine_protocol import FloatArray, Observations, in_pieces
+from alphazero.network.engine_protocol import FloatArray, Observations
 from alphazero.network.folding import StateDict
 from alphazero.network.resnet import PolicyValueNetwork
 
@@ -51,13 +52,16 @@ class SimulatedDevice:
 class SimulatedEngine:
     """`InferenceEngine` that sleeps instead of computing: all priors equal, every value 0.
 
-    The core is free meanwhile, as it is for another process while a real device computes.
+    The core is free meanwhile, as it is for another process while a real device computes. Also a
+    `PipelinedEngine`: the device takes one batch after the other, at once if the next is there.
 
     Args:
         name: "simulated:a100" and so on.
         network: gives the amount of work and the number of actions; its weights do not matter.
         sleep, clock: seconds.
     """
+
+    depth = 2
 
     def __init__(
         self,
@@ -78,19 +82,37 @@ class SimulatedEngine:
         self._values = np.zeros(max_batch, np.float32)
         self._sleep = sleep
         self._clock = clock
+        self._busy_until = 0.0
+        self._on_their_way: deque[tuple[int, float]] = deque()  # rows, time at which their answer is there
 
     def evaluate(self, observations: Observations) -> tuple[FloatArray, FloatArray]:
-        return in_pieces(self._evaluate_piece, observations, self.max_batch)
+        self.submit(observations)
+        return self.collect()
+
+    def submit(self, observations: Observations) -> None:
+        rows = len(observations)
+        full, rest = divmod(rows, self.max_batch)
+        self._busy_until = max(self._busy_until, self._clock())
+        for piece in [self.max_batch] * full + [rest] * (rest > 0 or full == 0):
+            self._busy_until += self._device.latency_s(piece, self._layers, self._operations, self._bytes)
+        self._on_their_way.append((rows, self._busy_until))
+
+    def ready(self) -> bool:
+        return self._clock() >= self._on_their_way[0][1]
+
+    def collect(self) -> tuple[FloatArray, FloatArray]:
+        rows, ready_at = self._on_their_way.popleft()
+        while (left := ready_at - self._clock()) > 0:
+            self._sleep(max(0.0, left - _SPIN_S))
+        if rows > len(self._values):
+            self._logits, self._values = (
+                np.zeros((rows, self._num_actions), np.float32),
+                np.zeros(rows, np.float32),
+            )
+        return self._logits[:rows], self._values[:rows]
 
     def load_weights(self, state_dict: StateDict) -> None:
         """Do nothing: the answers do not depend on weights."""
-
-    def _evaluate_piece(self, observations: Observations) -> tuple[FloatArray, FloatArray]:
-        rows = len(observations)
-        ready = self._clock() + self._device.latency_s(rows, self._layers, self._operations, self._bytes)
-        while (left := ready - self._clock()) > 0:
-            self._sleep(max(0.0, left - _SPIN_S))
-        return self._logits[:rows], self._values[:rows]
 
 
 def load_simulated_device(name: str) -> SimulatedDevice:

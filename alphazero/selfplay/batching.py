@@ -7,7 +7,8 @@ Three rules (`inference.collection`):
   past twice the timeout go with whatever is there. With fewer leaves in flight than the minimum fill,
   every batch waits out the whole hard timeout.
 * adaptive: go when the batch is full, when no more rows can come (all that exist are here), or at the
-  timeout. It never waits for rows that cannot come.
+  timeout; with less than `min_fill` of a batch at that time, wait on for it up to twice the timeout, if so
+  many rows exist. It never waits for rows that cannot come.
 """
 
 from __future__ import annotations
@@ -33,6 +34,13 @@ class BatchPolicy:
             raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
         if self.timeout_s < 0:
             raise ValueError(f"timeout_s must not be negative, but is {self.timeout_s}")
+        if not 0.0 <= self.min_fill <= 1.0:
+            raise ValueError(f"min_fill must be between 0 and 1, but is {self.min_fill}")
+
+    @property
+    def fewest_rows(self) -> float:
+        """Rows below which a batch waits past the timeout."""
+        return self.min_fill * self.batch_size
 
 
 def seconds_to_wait(policy: BatchPolicy, waiting: int, can_arrive: int | None, waited_s: float) -> float:
@@ -45,12 +53,12 @@ def seconds_to_wait(policy: BatchPolicy, waiting: int, can_arrive: int | None, w
     """
     if waiting >= policy.batch_size or policy.rule == "drain":
         return 0.0
-    if policy.rule == "adaptive":
-        if can_arrive == 0:
-            return 0.0
-        return max(0.0, policy.timeout_s - waited_s)
+    if policy.rule == "adaptive" and can_arrive == 0:
+        return 0.0
     if waited_s < policy.timeout_s:
         return policy.timeout_s - waited_s
-    if waiting >= policy.min_fill * policy.batch_size:
+    if waiting >= policy.fewest_rows:
+        return 0.0
+    if policy.rule == "adaptive" and (can_arrive is None or waiting + can_arrive < policy.fewest_rows):
         return 0.0
     return max(0.0, 2 * policy.timeout_s - waited_s)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import queue
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 
+from alphazero.games.game import ByteArray
 from alphazero.metrics.histogram import LatencyHistogram, fill_bin, no_fills
+from alphazero.network.engine_protocol import PipelinedEngine, pipelined
 from alphazero.network.engines import make_engine
 from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.selfplay.batching import BatchPolicy, seconds_to_wait
 from alphazero.selfplay.transport.messages import InferenceRequest, InferenceResponse
 
+_POLL_S = 5e-5  # between two looks whether the device is done, or another request is here
 IDLE_WAIT_S = 0.1  # longest wait for a first request before the server looks whether it should stop
 
 
@@ -59,6 +63,8 @@ class InferenceStatistics:
 class InferenceServer:
     """Evaluates requests in batches until told to stop. Owns the device; one process, one thread.
 
+    A device works on one batch while the next is gathered, if its engine can (`PipelinedEngine`).
+
     Args:
         request_queue: where `InferenceRequest`s come from; anything with `get` and `get_nowait` of
             `queue.Queue`.
@@ -67,12 +73,16 @@ class InferenceServer:
         network: its present weights count as version 0.
         device: "cpu", "cuda" or "cuda:N".
         batch_size: rows at most in one forward pass.
-        batch_timeout: seconds that the oldest waiting row waits at most (twice that under the plan's rule).
+        batch_timeout: seconds that the oldest waiting row waits; twice that at most, see `batching`.
         use_amp: half precision on CUDA.
         collection: rule by which batches are gathered, see `batching`. The baseline is
             `batch_size=32, batch_timeout=0.001, collection="drain", engine="eager"`.
         rows_in_play: rows that all actors together can have in flight; lets the adaptive rule know when
             no more can come. None: unknown.
+        requests_in_play: requests that all actors together can have in flight, one a group, each of an equal
+            share of `rows_in_play` at most. Requests are often smaller: a game whose search ended without
+            asking has no row. None: unknown.
+        clock, sleep: seconds; the clock is that of `InferenceRequest.submitted_at`.
     """
 
     def __init__(
@@ -91,6 +101,9 @@ class InferenceServer:
         engine: str = "auto",
         pinned_memory: bool = True,
         rows_in_play: int | None = None,
+        requests_in_play: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.policy = BatchPolicy(collection, batch_size, batch_timeout, min_fill)
         self.engine = make_engine(
@@ -107,8 +120,13 @@ class InferenceServer:
         self._responses = response_queues
         self._weights = weight_queue
         self._rows_in_play = rows_in_play
-        self._held: InferenceRequest | None = None  # did not fit the last batch
-        self._staging: np.ndarray[Any, np.dtype[np.uint8]] | None = None
+        self._requests_in_play = requests_in_play
+        self._clock = clock
+        self._sleep = sleep
+        self._batch = _Gathered()
+        # Batches in the engine, with the version of the weights, the oldest first.
+        self._on_their_way: deque[tuple[list[InferenceRequest], int]] = deque()
+        self._staging: list[ByteArray] = [np.empty(0, np.uint8), np.empty(0, np.uint8)]
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Serve until `stopped()`, which is asked after each batch and at least every 0.1 s."""
@@ -116,66 +134,135 @@ class InferenceServer:
             self.serve_batch()
 
     def serve_batch(self, timeout: float = IDLE_WAIT_S) -> int:
-        """Gather one batch, evaluate it, answer it; return its rows, 0 if nothing came in `timeout` s."""
+        """Gather one batch, evaluate it, answer it; return its rows, 0 if nothing came in `timeout` s.
+
+        With an engine that takes a batch while another is on its way, the next one is gathered and handed over
+        meanwhile; the rows returned are those of the batch answered.
+        """
+        engine = pipelined(self.engine)
+        if engine is None and self._on_their_way:
+            engine = cast(PipelinedEngine, self.engine)  # it fell back to one at a time
+        if engine is not None:
+            return self._serve_pipelined(engine, timeout)
         started = time.perf_counter()
-        requests = self._gather(timeout)
+        complete = self._gather(timeout)
         gathered = time.perf_counter()
         self.statistics.waiting_s += gathered - started
-        if not requests:
+        if not complete:
             return 0
-        self._take_new_weights()
+        newest = self._newest_weights()
+        if newest is not None:
+            self._load_weights(newest)
+        requests = self._batch.take()
         observations = self._stack(requests)
         stacked = time.perf_counter()
         policy_logits, values = self.engine.evaluate(observations)
         evaluated = time.perf_counter()
-        self._answer(requests, policy_logits, values)
+        self._answer(requests, self.weights_version, policy_logits, values)
         self.statistics.network_s += evaluated - stacked
         self.statistics.copies_s += stacked - gathered + time.perf_counter() - evaluated
-        self.statistics.batches += 1
-        self.statistics.rows += len(observations)
-        self.statistics.fills[fill_bin(len(observations), self.policy.batch_size)] += 1
         return len(observations)
+
+    def _serve_pipelined(self, engine: PipelinedEngine, timeout: float) -> int:
+        """Answer the oldest batch on its way; until it is done, gather others and hand them to the engine."""
+        if not self._on_their_way:
+            started = time.perf_counter()
+            complete = self._gather(timeout)
+            self.statistics.waiting_s += time.perf_counter() - started
+            if not complete:
+                return 0
+            self._launch(engine)
+        started = time.perf_counter()
+        while True:
+            arrived = self._gather_what_is_here()
+            if len(self._on_their_way) < engine.depth and self._should_go():
+                self.statistics.network_s += time.perf_counter() - started
+                self._launch(engine)
+                started = time.perf_counter()
+                continue
+            if engine.ready():
+                break
+            if not arrived:
+                self._sleep(_POLL_S)
+        self.statistics.network_s += time.perf_counter() - started
+        return self._land(engine)
+
+    def _launch(self, engine: PipelinedEngine) -> None:
+        """Hand what was gathered to the engine."""
+        newest = self._newest_weights()
+        if newest is not None:
+            while self._on_their_way:  # with the old weights
+                self._land(engine)
+            self._load_weights(newest)
+        started = time.perf_counter()
+        requests = self._batch.take()
+        engine.submit(self._stack(requests))
+        self._on_their_way.append((requests, self.weights_version))
+        self.statistics.copies_s += time.perf_counter() - started
+
+    def _land(self, engine: PipelinedEngine) -> int:
+        """Answer the oldest batch on its way; return its rows."""
+        started = time.perf_counter()
+        policy_logits, values = engine.collect()
+        collected = time.perf_counter()
+        self._answer(*self._on_their_way.popleft(), policy_logits, values)
+        self.statistics.network_s += collected - started
+        self.statistics.copies_s += time.perf_counter() - collected
+        return len(values)
 
     def take_statistics(self) -> InferenceStatistics:
         """Return the statistics since the last call."""
         statistics, self.statistics = self.statistics, InferenceStatistics()
         return statistics
 
-    def _gather(self, timeout: float) -> list[InferenceRequest]:
-        requests: list[InferenceRequest] = []
-        waiting = 0
-        oldest = 0.0
-        while True:
-            request = self._held
-            self._held = None
-            if request is None:
-                request = self._next_request(
-                    timeout
-                    if not requests
-                    else seconds_to_wait(
-                        self.policy, waiting, self._rows_elsewhere(waiting), time.monotonic() - oldest
-                    )
-                )
-            if request is None:
-                if not requests or not self._wait_longer(waiting, oldest):
-                    return requests
-                continue
-            rows = len(request.observations)
-            if requests and waiting + rows > self.policy.batch_size:
-                self._held = request
-                return requests
-            oldest = min(oldest, request.submitted_at) if requests else request.submitted_at
-            requests.append(request)
-            waiting += rows
-            if waiting >= self.policy.batch_size:
-                return requests
+    def _gather(self, timeout: float) -> bool:
+        """Wait for requests until a batch should go; return False if none came in `timeout` seconds."""
+        batch = self._batch
+        while not batch.is_closed(self.policy.batch_size):
+            wait_s = self._seconds_to_wait() if batch.requests else timeout
+            request = self._next_request(wait_s)
+            if request is not None:
+                batch.add(request, self.policy.batch_size)
+            elif not batch.requests:
+                return False
+            elif self._seconds_to_wait() == 0.0:
+                return True
+        return True
 
-    def _wait_longer(self, waiting: int, oldest: float) -> bool:
-        waited = time.monotonic() - oldest
-        return seconds_to_wait(self.policy, waiting, self._rows_elsewhere(waiting), waited) > 0
+    def _gather_what_is_here(self) -> bool:
+        """Take requests without waiting until a batch is full; return whether there were any."""
+        arrived = False
+        while not self._batch.is_closed(self.policy.batch_size):
+            request = self._next_request(0.0)
+            if request is None:
+                break
+            self._batch.add(request, self.policy.batch_size)
+            arrived = True
+        return arrived
 
-    def _rows_elsewhere(self, waiting: int) -> int | None:
-        return None if self._rows_in_play is None else max(0, self._rows_in_play - waiting)
+    def _should_go(self) -> bool:
+        """Return whether waiting longer is of no use to the batch that is being gathered."""
+        batch = self._batch
+        if batch.is_closed(self.policy.batch_size):
+            return True
+        if not batch.requests or (self._on_their_way and self.policy.rule == "drain"):
+            return False  # what is there is more when the batch on its way is done
+        return self._seconds_to_wait() == 0.0
+
+    def _seconds_to_wait(self) -> float:
+        waited_s = self._clock() - self._batch.oldest
+        return seconds_to_wait(self.policy, self._batch.rows, self._rows_elsewhere(), waited_s)
+
+    def _rows_elsewhere(self) -> int | None:
+        """Return how many rows may still come before one that is here, or on its way, is answered."""
+        if self._rows_in_play is None:
+            return None
+        launched = [request for requests, _ in self._on_their_way for request in requests]
+        if self._requests_in_play is None:
+            rows = self._batch.rows + sum(len(request.observations) for request in launched)
+            return max(0, self._rows_in_play - rows)
+        asking = len(self._batch.groups) + len(launched)
+        return max(0, self._requests_in_play - asking) * self._rows_in_play // self._requests_in_play
 
     def _next_request(self, wait_s: float) -> InferenceRequest | None:
         try:
@@ -183,29 +270,35 @@ class InferenceServer:
         except queue.Empty:
             return None
 
-    def _take_new_weights(self) -> None:
+    def _newest_weights(self) -> tuple[int, dict[str, Any]] | None:
         newest = None
         try:
             while True:
                 newest = self._weights.get_nowait()
         except queue.Empty:
-            pass
-        if newest is not None:
-            self.weights_version, weights = newest
-            self.engine.load_weights({name: torch.as_tensor(array) for name, array in weights.items()})
+            return newest
 
-    def _stack(self, requests: list[InferenceRequest]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def _load_weights(self, newest: tuple[int, dict[str, Any]]) -> None:
+        self.weights_version, weights = newest
+        self.engine.load_weights({name: torch.as_tensor(array) for name, array in weights.items()})
+
+    def _stack(self, requests: list[InferenceRequest]) -> ByteArray:
+        """Return the rows of all requests in one array, which holds until the next batch but one."""
         if len(requests) == 1:
             return requests[0].observations
         rows = sum(len(request.observations) for request in requests)
-        if self._staging is None or len(self._staging) < rows:
+        self._staging.reverse()  # the other one may be on its way
+        if len(self._staging[0]) < rows:
             capacity = max(rows, self.policy.batch_size)
-            self._staging = np.empty((capacity, *requests[0].observations.shape[1:]), np.uint8)
-        np.concatenate([request.observations for request in requests], out=self._staging[:rows])
-        return self._staging[:rows]
+            self._staging[0] = np.empty((capacity, *requests[0].observations.shape[1:]), np.uint8)
+        staging = self._staging[0][:rows]
+        np.concatenate([request.observations for request in requests], out=staging)
+        return staging
 
-    def _answer(self, requests: list[InferenceRequest], policy_logits: Any, values: Any) -> None:
-        now = time.monotonic()
+    def _answer(
+        self, requests: list[InferenceRequest], weights_version: int, policy_logits: Any, values: Any
+    ) -> None:
+        now = self._clock()
         start = 0
         for request in requests:
             end = start + len(request.observations)
@@ -215,8 +308,50 @@ class InferenceServer:
                     request.ticket,
                     policy_logits[start:end],
                     values[start:end],
-                    self.weights_version,
+                    weights_version,
                 )
             )
             self.statistics.latency.add(now - request.submitted_at, count=len(request.observations))
             start = end
+        self.statistics.batches += 1
+        self.statistics.rows += start
+        self.statistics.fills[fill_bin(start, self.policy.batch_size)] += 1
+
+
+class _Gathered:
+    """The requests of the batch that is being gathered, and the one that did not fit in."""
+
+    def __init__(self) -> None:
+        self.held: InferenceRequest | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self.requests: list[InferenceRequest] = []
+        # A set: a restarted actor may ask anew while its predecessor's request is still here.
+        self.groups: set[tuple[int, int]] = set()
+        self.rows = 0
+        self.oldest = 0.0  # when the first of them was submitted
+
+    def is_closed(self, batch_size: int) -> bool:
+        """Return whether no other request fits in."""
+        return self.held is not None or self.rows >= batch_size
+
+    def add(self, request: InferenceRequest, batch_size: int) -> None:
+        """Take `request` in, or hold it for the next batch; one larger than a batch is a batch of its own."""
+        rows = len(request.observations)
+        if self.requests and self.rows + rows > batch_size:
+            self.held = request
+            return
+        self.oldest = min(self.oldest, request.submitted_at) if self.requests else request.submitted_at
+        self.requests.append(request)
+        self.groups.add((request.actor, request.group))
+        self.rows += rows
+
+    def take(self) -> list[InferenceRequest]:
+        """Return the requests, and begin the next batch."""
+        requests, held = self.requests, self.held
+        self.held = None
+        self._clear()
+        if held is not None:
+            self.add(held, len(held.observations))
+        return requests

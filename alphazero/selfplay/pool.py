@@ -41,6 +41,7 @@ from alphazero.selfplay.transport.shared_memory import SharedSlots
 from alphazero.selfplay.transport.weight_board import WeightBoard
 
 JOIN_S = 5.0  # seconds a process gets to leave before it is killed
+FALLBACK = "eager"  # the engine that `GuardedEngine` falls back to
 LAUNCHES_A_RUN = 1_000  # more than one actor is ever started in one run
 
 
@@ -87,6 +88,8 @@ class SelfPlayPool:
         self._statistics_lock = threading.Lock()
         self._failure: str | None = None
         self._heard_from: set[str] = set()
+        self._engines: dict[str, str] = {}  # by process, as last reported
+        self._most_rows = self.config.inference.batch_size  # that the server's network takes at once
         self._closing = threading.Event()
         self._processes: dict[str, BaseProcess] = {}
         self._pipes: dict[str, Connection] = {}
@@ -250,10 +253,11 @@ class SelfPlayPool:
             if isinstance(message, WorkerFailure):
                 self._failure = f"{message.worker} failed:\n{message.traceback}"
             else:
-                self._handle_report(message)
+                self._handle_report(name, message)
                 self._heard_from.add(name)
 
-    def _handle_report(self, report: ActorReport | ServerReport) -> None:
+    def _handle_report(self, name: str, report: ActorReport | ServerReport) -> None:
+        self._note_changes(name, report)
         if isinstance(report, ActorReport):
             for episode in report.episodes:
                 self._episodes.put(episode)
@@ -263,6 +267,23 @@ class SelfPlayPool:
                 self._statistics.add_actor_report(report, group_shape(self.config)[1])
             else:
                 self._statistics.add_server_report(report)
+
+    def _note_changes(self, name: str, report: ActorReport | ServerReport) -> None:
+        """Tell a person when an engine went on in float32, or with smaller batches."""
+        before = self._engines.get(name, self.config.inference.engine)
+        if report.engine:
+            self._engines[name] = report.engine
+            if report.engine == FALLBACK and before != FALLBACK:
+                self.notes.put(
+                    f"{name}: engine {before!r} answered NaN or infinity; from here on it runs in float32 "
+                    f"{FALLBACK!r}, which is slower"
+                )
+        if isinstance(report, ServerReport) and report.most_rows < self._most_rows:
+            self._most_rows = report.most_rows
+            self.notes.put(
+                f"{name}: out of device memory; from here on at most {report.most_rows} rows go through the "
+                f"network at once (inference.batch_size is {report.batch_capacity})"
+            )
 
     def _handle_death(self, name: str) -> None:
         process = self._processes[name]

@@ -58,6 +58,7 @@ class ServerReport:
     latency: npt.NDArray[np.int64]
     engine: str
     batch_capacity: int
+    most_rows: int  # that go through the network at once: less than the capacity once memory ran out
 
 
 @dataclass

@@ -84,6 +84,7 @@ def _serve(spec: ServerSpec) -> None:
         engine=inference.engine,
         pinned_memory=inference.pinned_memory,
         rows_in_play=config.selfplay.actors * groups * rows,
+        requests_in_play=config.selfplay.actors * groups,
     )
     reported = time.perf_counter()
     while not spec.parent.poll():
@@ -104,5 +105,6 @@ def _serve(spec: ServerSpec) -> None:
                     statistics.latency.array,
                     server.engine.name,
                     inference.batch_size,
+                    server.engine.max_batch,
                 )
             )

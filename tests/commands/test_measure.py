@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from alphazero.benchmark.selfplay_speed import Ceiling, SelfPlaySpeed, cores_to_feed
 from alphazero.cli import main
 from alphazero.mcts import get_best_mcts_backend
 from alphazero.metrics.catalog import CATALOG
@@ -117,6 +118,19 @@ def test_a_simulated_device_is_marked_in_what_people_read(capsys: pytest.Capture
     text = capsys.readouterr().out
     assert text.startswith("SIMULATED device, no measurement: connect_four")
     assert "limit: not known: the ceiling was not measured (simulated)" in text
+    assert "evaluations/core-s" in text
+
+
+def speed(metrics: dict[str, float], ceiling: Ceiling | None) -> SelfPlaySpeed:
+    return SelfPlaySpeed(metrics, {}, ceiling, "", "simulated:a100", True, 10.0, [])
+
+
+def test_the_cores_that_a_device_needs_are_its_ceiling_over_what_a_core_feeds() -> None:
+    metrics = {"evaluations_per_core_second": 250_000.0}
+    # 900,000 evaluations/s on average, and a core feeds 250,000
+    assert cores_to_feed(speed(metrics, Ceiling(512, 800_000.0, 1_000_000.0))) == pytest.approx(3.6)
+    assert cores_to_feed(speed(metrics, None)) is None
+    assert cores_to_feed(speed({}, Ceiling(512, 1.0, 1.0))) is None  # the network is on the same cores
 
 
 def test_the_learner_is_measured_fed_and_unfed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from alphazero.config import Config, InferenceConfig, NetworkConfig
+from alphazero.errors import UserError
 from alphazero.games.registry import get_game
+from alphazero.network import engine_choice
 from alphazero.network.eager_engine import EagerEngine
 from alphazero.network.engine_choice import EngineChoice, choose_engine
 from alphazero.network.resnet import build_network
@@ -77,6 +79,46 @@ def test_an_engine_that_fails_is_left_out_and_said_so() -> None:
     assert choice.name == "eager"
     assert "graphs was left out: RuntimeError: no such thing on this device;" in choice.sentence()
     assert choose(graphs=(np.inf, 0, 0)).name == "eager"  # by default, unmeasured
+
+
+def test_one_wrong_move_among_thousands_is_seen() -> None:
+    # As in chess: 1,000 actions, nearly all without a prior. Of all priors 0.2 % are wrong, but two in each row.
+    right = np.full((50, 1000), -50.0, np.float32), np.zeros(50, np.float32)
+    right[0][:, :2] = 0.0  # two moves of 0.5 each
+    wrong = right[0].copy(), right[1]
+    wrong[0][:, 0] = 0.5
+    # e^0.5 / (e^0.5 + 1) = 0.622
+    compared = engine_choice._compared("graphs", "graphs", wrong, right)
+    assert compared.prior_difference == pytest.approx(0.122, abs=0.001)
+    assert "more than 0.02" in compared.problem
+
+
+def test_an_engine_that_falls_back_to_float32_is_left_out() -> None:
+    class FallsBack(Fake):
+        def evaluate(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            self.name = "eager"
+            return super().evaluate(observations)
+
+    torch.manual_seed(0)
+    network = build_network(GAME, SMALL)
+    choice = choose_engine(
+        ["graphs", "eager"],
+        lambda name: (FallsBack if name == "graphs" else Fake)(name, 0.01, [0.0], 0, 0),
+        network,
+        OBSERVATIONS,
+        clock=iter(np.arange(0.0, 1e4, 0.05)).__next__,
+    )
+    assert choice.name == "eager"
+    assert "graphs was left out: it answers NaN or infinity, and fell back" in choice.sentence()
+
+
+def test_a_device_without_room_for_a_row_leaves_the_engine_out() -> None:
+    def make(name: str) -> Fake:
+        raise UserError("out of device memory with a single row")
+
+    choice = choose_engine(["graphs"], make, build_network(GAME, SMALL), OBSERVATIONS)
+    assert choice.name == "eager"
+    assert "graphs was left out: UserError: out of device memory" in choice.sentence()
 
 
 def test_auto_is_settled_once_for_a_network_and_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import torch
 from alphazero.config import NetworkConfig
 from alphazero.errors import UserError
 from alphazero.games.registry import get_game
+from alphazero.network.engine_protocol import PipelinedEngine
 from alphazero.network.engines import make_engine, resolve_device
 from alphazero.network.folding import CHANNELS_LAST, CONTIGUOUS, ONEDNN, FoldedNetwork
 from alphazero.network.frozen_engine import computes_in_bfloat16
@@ -142,6 +143,24 @@ def test_engine_on_cuda_is_close_to_float32_on_cpu(name: str, use_amp: bool, tol
             expected_logits, expected_values = reference(network, observations(rows))
             np.testing.assert_allclose(logits, expected_logits, atol=tolerance)
             np.testing.assert_allclose(values, expected_values, atol=tolerance)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_two_batches_on_their_way_on_cuda_are_not_mixed_up() -> None:
+    network = trained_looking_network(0)
+    engine = make_engine("graphs", network, device="cuda", use_amp=False, max_batch=64)
+    assert isinstance(engine, PipelinedEngine) and engine.depth == 2
+    waiting: list[int] = []
+    # new sizes capture graphs while a batch is on its way
+    for rows in [64, 7, 1, 33, 64, 100, 64, 8, 50] * 5:
+        engine.submit(observations(rows))
+        waiting.append(rows)
+        if len(waiting) == engine.depth:
+            expected_logits, expected_values = reference(network, observations(waiting.pop(0)))
+            logits, values = engine.collect()
+            np.testing.assert_allclose(logits, expected_logits, atol=2e-3)
+            np.testing.assert_allclose(values, expected_values, atol=2e-3)
 
 
 @pytest.mark.skipif(has_openvino(), reason="OpenVINO is installed")

@@ -1,6 +1,7 @@
 """Running out of device memory halves the batch; answers that are not finite lead to float32."""
 
 import logging
+from collections import deque
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from alphazero.config import NetworkConfig
 from alphazero.errors import UserError
 from alphazero.games.registry import get_game
 from alphazero.network.eager_engine import EagerEngine
+from alphazero.network.engine_protocol import pipelined
 from alphazero.network.guarded_engine import GuardedEngine
 from alphazero.network.resnet import PolicyValueNetwork, build_network
 
@@ -22,13 +24,14 @@ class DeviceWithRoomFor:
 
     name = "fake"
 
-    def __init__(self, room: int, max_batch: int) -> None:
+    def __init__(self, room: int, max_batch: int, error: RuntimeError | None = None) -> None:
         self.room = room
         self.max_batch = max_batch
+        self.error = error or torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     def evaluate(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if min(len(observations), self.max_batch) > self.room:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            raise self.error
         marks = observations[:, 0, 0, 0].astype(np.float32)
         return np.repeat(marks[:, None], 7, axis=1), marks
 
@@ -78,6 +81,49 @@ def test_out_of_memory_halves_the_batch_until_it_fits_and_loses_no_row(
     ]
 
 
+def no_memory_for_a_graph() -> RuntimeError:
+    """What is left of an OutOfMemoryError when ending the capture fails as well."""
+    error = RuntimeError("CUDA error: operation failed due to a previous error during capture")
+    error.__context__ = torch.cuda.OutOfMemoryError("CUDA out of memory")
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        no_memory_for_a_graph(),
+    ],
+)
+def test_libraries_that_run_out_of_device_memory_halve_the_batch_too(error: RuntimeError) -> None:
+    engine = GuardedEngine(DeviceWithRoomFor(20, 64, error), small_network(), CPU)
+    _, values = engine.evaluate(numbered_rows(50))
+    assert engine.max_batch == 12
+    assert values.tolist() == list(range(50))
+
+
+def test_another_error_of_the_device_is_not_taken_for_a_lack_of_memory() -> None:
+    error = RuntimeError("CUDA error: an illegal memory access was encountered")
+    engine = GuardedEngine(DeviceWithRoomFor(20, 64, error), small_network(), CPU)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        engine.evaluate(numbered_rows(50))
+
+
+def test_buffers_that_do_not_fit_at_half_the_batch_are_halved_again() -> None:
+    class NeedsBuffers(DeviceWithRoomFor):
+        def __setattr__(self, name: str, value: int) -> None:
+            if name == "max_batch" and self.__dict__.get("max_batch", 0) and value > self.room:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            super().__setattr__(name, value)
+
+    engine = GuardedEngine(NeedsBuffers(20, max_batch=64), small_network(), CPU)
+    _, values = engine.evaluate(numbered_rows(50))
+    assert engine.max_batch == 12
+    assert values.tolist() == list(range(50))
+
+
 def test_out_of_memory_with_a_single_row_is_a_user_error() -> None:
     engine = GuardedEngine(DeviceWithRoomFor(0, max_batch=4), small_network(), CPU)
     with pytest.raises(UserError, match="out of device memory with a single row"):
@@ -118,3 +164,83 @@ def test_weights_that_are_not_finite_are_a_user_error() -> None:
     engine = GuardedEngine(EagerEngine(network, CPU, False, False, 8), network, CPU)
     with pytest.raises(UserError, match="training has diverged"):
         engine.evaluate(numbered_rows(2))
+
+
+# ---- two batches on their way ----
+
+
+class PipelinedDevice(DeviceWithRoomFor):
+    """The same, for two batches; `bad` replaces the answer of a row whose first cell is 99."""
+
+    depth = 2
+
+    def __init__(self, room: int, max_batch: int, bad: float = 0.0) -> None:
+        super().__init__(room, max_batch)
+        self.bad = bad
+        self.submitted = 0
+        self._on_their_way: deque[np.ndarray] = deque()
+
+    def evaluate(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        assert not self._on_their_way, "evaluated with a batch on its way"
+        return super().evaluate(observations)
+
+    def submit(self, observations: np.ndarray) -> None:
+        if len(observations) > self.room:
+            raise self.error
+        assert len(self._on_their_way) < 2
+        self.submitted += 1
+        self._on_their_way.append(observations)
+
+    def ready(self) -> bool:
+        return False
+
+    def collect(self) -> tuple[np.ndarray, np.ndarray]:
+        observations = self._on_their_way.popleft()
+        marks = observations[:, 0, 0, 0].astype(np.float32)
+        marks[marks == 99] = self.bad
+        return np.repeat(marks[:, None], 7, axis=1), marks
+
+
+def collected(engine: GuardedEngine, batches: int) -> list[list[float]]:
+    return [engine.collect()[1].tolist() for _ in range(batches)]
+
+
+def test_batches_on_their_way_are_answered_in_order() -> None:
+    engine = GuardedEngine(PipelinedDevice(64, 64), small_network(), CPU)
+    assert pipelined(engine) is engine
+    engine.submit(numbered_rows(3))
+    engine.submit(numbered_rows(5))
+    assert not engine.ready()
+    assert collected(engine, 2) == [[0, 1, 2], [0, 1, 2, 3, 4]]
+
+
+def test_an_engine_for_one_batch_is_no_pipeline() -> None:
+    assert pipelined(GuardedEngine(DeviceWithRoomFor(64, 64), small_network(), CPU)) is None
+
+
+def test_out_of_memory_with_a_batch_on_its_way_loses_neither() -> None:
+    device = PipelinedDevice(20, 64)
+    engine = GuardedEngine(device, small_network(), CPU)
+    engine.submit(numbered_rows(10))
+    engine.submit(numbered_rows(50))  # does not fit; waits until the device is free
+    assert collected(engine, 1) == [list(range(10))]
+    assert engine.ready()
+    engine.submit(numbered_rows(4))  # behind it, so not on the device either
+    assert device.submitted == 1
+    assert collected(engine, 2) == [list(range(50)), list(range(4))]
+    assert engine.max_batch == 12
+    engine.submit(numbered_rows(30))  # more than the device takes at once by now
+    assert collected(engine, 1) == [list(range(30))]
+
+
+def test_answers_that_are_not_finite_lead_to_float32_for_the_batch_behind_as_well() -> None:
+    network = small_network()
+    engine = GuardedEngine(PipelinedDevice(64, 64, bad=np.nan), network, CPU)
+    broken = numbered_rows(5)
+    broken[2, 0, 0, 0] = 99
+    expected = EagerEngine(network, CPU, False, False, 64)
+    engine.submit(broken)
+    engine.submit(numbered_rows(7))
+    np.testing.assert_array_equal(engine.collect()[1], expected.evaluate(broken)[1])
+    assert (engine.name, engine.depth) == ("eager", 1)
+    np.testing.assert_array_equal(engine.collect()[1], expected.evaluate(numbered_rows(7))[1])

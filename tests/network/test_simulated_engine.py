@@ -42,6 +42,28 @@ def test_a_batch_takes_its_latency_and_larger_ones_are_cut() -> None:
     assert now[0] == pytest.approx(4 * one_batch, rel=0.05)
 
 
+def test_a_batch_handed_over_in_time_is_begun_when_the_one_before_is_done() -> None:
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += max(seconds, 1e-6)
+
+    network = build_network(get_game("connect_four"), NetworkConfig(blocks=2, filters=16))
+    engine = SimulatedEngine("simulated:a100", network, 8, sleep=sleep, clock=lambda: now[0])
+    engine.evaluate(observations(8))
+    one_batch = now[0]
+    engine.submit(observations(8))
+    now[0] += one_batch / 2
+    engine.submit(observations(8))
+    assert not engine.ready()
+    now[0] += one_batch / 2
+    assert engine.ready()
+    engine.collect()
+    assert not engine.ready()
+    engine.collect()
+    assert now[0] == pytest.approx(3 * one_batch, rel=0.02)
+
+
 @pytest.mark.parametrize("name", ["a100", "t4", "laptop"])
 def test_every_shipped_device_says_that_it_is_modelled(name: str) -> None:
     assert "modelled" in load_simulated_device(f"simulated:{name}").title

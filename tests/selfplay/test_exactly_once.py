@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import queue
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -77,6 +78,29 @@ class HashEngine:
         pass
 
 
+class PipelinedHashEngine(HashEngine):
+    """The same with two batches on their way. It looks at the rows when they are collected, no sooner."""
+
+    depth = 2
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        super().__init__(rng)
+        self._on_their_way: deque[np.ndarray] = deque()
+
+    def submit(self, observations: np.ndarray) -> None:
+        assert len(self._on_their_way) < self.depth
+        self._on_their_way.append(observations)
+
+    def ready(self) -> bool:
+        return bool(self._rng.random() < 0.3)
+
+    def collect(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.evaluate(self._on_their_way.popleft())
+
+
+ENGINES = {"one at a time": HashEngine, "pipelined": PipelinedHashEngine}
+
+
 def sleep_now_and_then(rng: np.random.Generator) -> None:
     if rng.random() < 0.02:
         time.sleep(float(rng.uniform(0.0, 0.003)))
@@ -122,7 +146,9 @@ class ShuffledEnd:
         self.shuffled.put(self.end, response)
 
 
-def serve(parent: Connection, make_ends: Callable[[], tuple[Any, list[Any]]], seed: int) -> None:
+def serve(
+    parent: Connection, make_ends: Callable[[], tuple[Any, list[Any]]], engine_name: str, seed: int
+) -> None:
     """The server's process: send the fingerprint of all rows evaluated once the parent says so."""
     rng = np.random.default_rng(seed)
     shuffled = Shuffled(*make_ends(), rng)
@@ -135,8 +161,9 @@ def serve(parent: Connection, make_ends: Callable[[], tuple[Any, list[Any]]], se
         "cpu",
         engine="eager",
         rows_in_play=ACTORS * GROUPS * ROWS,
+        requests_in_play=ACTORS * GROUPS,
     )
-    server.engine = engine = HashEngine(rng)
+    server.engine = engine = ENGINES[engine_name](rng)
     while not parent.poll():
         rule = COLLECTION_RULES[rng.integers(len(COLLECTION_RULES))]
         server.policy = BatchPolicy(rule, int(rng.integers(1, 5 * ROWS)), float(rng.uniform(0.0, 0.001)))
@@ -216,7 +243,7 @@ class QueueServerMaker:
         return self.requests, self.responses
 
 
-def evaluate_exactly_once(transport: str, rows: int, patience_s: float) -> None:
+def evaluate_exactly_once(transport: str, engine: str, rows: int, patience_s: float) -> None:
     """Send `rows` rows from three actors through `transport`; fail unless each comes back once, its own."""
     context = multiprocessing.get_context("spawn")
     if transport == "shared_memory":
@@ -231,7 +258,7 @@ def evaluate_exactly_once(transport: str, rows: int, patience_s: float) -> None:
         server = QueueServerMaker(requests, responses)
         clients = [QueueClientMaker(requests, end, actor) for actor, end in enumerate(responses)]
     share = rows // ACTORS
-    targets: list[tuple[Any, tuple[Any, ...]]] = [(serve, (server, 5))]
+    targets: list[tuple[Any, tuple[Any, ...]]] = [(serve, (server, engine, 5))]
     targets += [(ask, (client, actor, share)) for actor, client in enumerate(clients)]
     ends, processes = [], []
     for target, arguments in targets:
@@ -258,16 +285,22 @@ def evaluate_exactly_once(transport: str, rows: int, patience_s: float) -> None:
             process.kill()
 
 
-@pytest.mark.parametrize("transport", ["shared_memory", "queue"])
-def test_two_hundred_thousand_rows_come_back_once_each_to_who_asked(transport: str) -> None:
-    evaluate_exactly_once(transport, 100_000, PATIENCE_S)
+every_way = pytest.mark.parametrize(
+    ("transport", "engine"),
+    [("shared_memory", "one at a time"), ("shared_memory", "pipelined"), ("queue", "one at a time")],
+)
+
+
+@every_way
+def test_rows_come_back_once_each_to_who_asked(transport: str, engine: str) -> None:
+    evaluate_exactly_once(transport, engine, 60_000, PATIENCE_S)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("transport", ["shared_memory", "queue"])
-def test_ten_million_rows_come_back_once_each_to_who_asked(transport: str) -> None:
-    evaluate_exactly_once(transport, 10_000_000, 7000.0)
+@every_way
+def test_ten_million_rows_come_back_once_each_to_who_asked(transport: str, engine: str) -> None:
+    evaluate_exactly_once(transport, engine, 10_000_000, 7000.0)
 
 
 def test_the_harness_notices_a_swap_and_a_doubled_row() -> None:

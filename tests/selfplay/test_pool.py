@@ -20,11 +20,14 @@ import torch
 
 from alphazero.config import Config, InferenceConfig, NetworkConfig, RunConfig, SearchConfig, SelfPlayConfig
 from alphazero.games.registry import get_game
+from alphazero.metrics.histogram import LatencyHistogram, no_fills
 from alphazero.network.engines import make_engine
+from alphazero.network.openvino_engine import has_openvino
 from alphazero.network.resnet import PolicyValueNetwork, build_network
 from alphazero.records import Episode
 from alphazero.selfplay.game_group import GameGroup
 from alphazero.selfplay.pool import SelfPlayPool, WorkerDied
+from alphazero.selfplay.reports import ServerReport
 
 ROOT = Path(__file__).resolve().parents[2]
 GAME = get_game("connect_four")
@@ -42,6 +45,7 @@ QUEUE = replace(SHARED_MEMORY, transport="queue")
 LOCAL = replace(SHARED_MEMORY, placement="local")
 PATIENCE_S = 150.0  # for what takes seconds on a machine that is not busy with other things
 
+needs_openvino = pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
 needs_sigkill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system has no SIGKILL")
 
 
@@ -135,6 +139,7 @@ def played_alone(actor: int, game_index: int, untrained: bool = False) -> Episod
         pytest.param(replace(QUEUE, engine="frozen"), id="queue, frozen"),
         pytest.param(replace(LOCAL, engine="frozen"), id="local, frozen"),
         pytest.param(replace(LOCAL, engine="frozen", cache_positions=1000), id="local, frozen, cached"),
+        pytest.param(replace(SHARED_MEMORY, engine="openvino"), id="openvino", marks=needs_openvino),
         pytest.param(replace(SHARED_MEMORY, collection="plan", batch_size=7), id="plan's collection"),
     ],
 )
@@ -172,6 +177,31 @@ def test_games_are_played_without_a_network_until_one_is_published(inference: In
         alone = played_alone(episode.actor, episode.game_index, untrained=True)
         np.testing.assert_array_equal(episode.actions, alone.actions)
         np.testing.assert_array_equal(episode.policy_visits, alone.policy_visits)
+
+
+# ---- what a person is told ----
+
+
+def server_report(engine: str, most_rows: int) -> ServerReport:
+    return ServerReport(1, 8, no_fills(), 0.5, 0.1, 0.3, 0.1, LatencyHistogram().array, engine, 16, most_rows)
+
+
+def test_an_engine_that_lost_memory_or_precision_is_reported_once() -> None:
+    config = replace(BASE, inference=replace(SHARED_MEMORY, engine="graphs"))
+    pool = SelfPlayPool(config, weights_of(exact_network()), "cpu")
+    for engine, most_rows in [("graphs", 16), ("graphs", 8), ("graphs", 8), ("eager", 8), ("eager", 4)]:
+        pool._handle_report("inference server", server_report(engine, most_rows))
+    notes = []
+    while not pool.notes.empty():
+        notes.append(pool.notes.get())
+    assert notes == [
+        "inference server: out of device memory; from here on at most 8 rows go through the network at once "
+        "(inference.batch_size is 16)",
+        "inference server: engine 'graphs' answered NaN or infinity; from here on it runs in float32 'eager', "
+        "which is slower",
+        "inference server: out of device memory; from here on at most 4 rows go through the network at once "
+        "(inference.batch_size is 16)",
+    ]
 
 
 # ---- killed processes ----

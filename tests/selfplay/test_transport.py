@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 
+from alphazero.selfplay.transport.local import LocalClient
 from alphazero.selfplay.transport.messages import InferenceResponse, SelfPlayStopped
 from alphazero.selfplay.transport.pickled_queue import QueueClient
 from alphazero.selfplay.transport.shared_memory import (
@@ -228,3 +229,54 @@ def test_a_reader_never_sees_a_mixture_of_two_versions():
         reads += 1
     writer.join()
     assert reads > 10
+
+
+class CountingEngine:
+    """Answers every row with the weight that it was given last."""
+
+    name = "counting"
+    max_batch = 8
+
+    def __init__(self):
+        self.weight = 0.0
+        self.rows = 0
+
+    def evaluate(self, observations):
+        self.rows += len(observations)
+        return np.full((len(observations), ACTIONS), self.weight, np.float32), np.full(
+            len(observations), self.weight, np.float32
+        )
+
+    def load_weights(self, state_dict):
+        self.weight = float(state_dict["a"][0])
+
+
+def test_new_weights_empty_the_cache_of_an_actor():
+    board = WeightBoard(CONTEXT, {"a": np.zeros(1, np.float32)})
+    engine = CountingEngine()
+    client = LocalClient(engine, WeightBoardReader(board), 1, 4, SHAPE, ACTIONS, cache_positions=64)
+    client.observations[0][:] = np.arange(4, dtype=np.uint8)[:, None, None, None]
+
+    def values():
+        client.submit(0, 4)
+        response = client.receive(0)
+        return response.values.tolist(), response.weights_version
+
+    board.write(1, {"a": np.float32([1])})
+    assert values() == ([1.0] * 4, 1)
+    assert values() == ([1.0] * 4, 1)
+    assert (engine.rows, client.cached_rows) == (4, 4)
+    board.write(2, {"a": np.float32([2])})
+    assert values() == ([2.0] * 4, 2)
+    assert engine.rows == 8
+
+
+def test_a_symmetric_position_is_another_key():
+    engine = CountingEngine()
+    client = LocalClient(engine, None, 1, 2, SHAPE, ACTIONS, cache_positions=64)
+    client.observations[0][:] = 0
+    client.observations[0][0, 0, 1, 0] = 1
+    client.observations[0][1, 0, 1, 2] = 1  # its mirror image: the policy is mirrored, too
+    client.submit(0, 2)
+    client.receive(0)
+    assert engine.rows == 2
