@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alphazero.commands.measure_options import (
@@ -25,6 +26,13 @@ BAR_WIDTH = 30  # characters of the longest bar of the curve
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this part's options."""
     add_measure_arguments(parser, seconds=30.0)
+    parser.add_argument(
+        "--curve",
+        type=Path,
+        metavar="FILE.toml",
+        help="write the fastest engine's latencies as a device that can be simulated elsewhere: "
+        "inference.engine=simulated:FILE.toml",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,7 +43,36 @@ def run(arguments: argparse.Namespace) -> int:
 
     speed = measure_inference(config, arguments.seconds, progress=say)
     print(json.dumps(as_json(config, speed), indent=2) if arguments.json else "\n".join(lines(config, speed)))
+    if arguments.curve is not None:
+        _write_curve(config, speed, arguments.curve)
+        if not arguments.json:
+            print(
+                f"curve: {arguments.curve}; simulate it with --set inference.engine=simulated:{arguments.curve}"
+            )
     return 0
+
+
+def _write_curve(config: Config, speed: InferenceSpeed, path: Path) -> None:
+    """Write the fastest engine's latencies by batch size, of each process."""
+    from alphazero.metrics.provenance import collect_provenance
+    from alphazero.network.simulated_engine import MeasuredDevice, write_curve
+
+    engine, network = speed.ceiling.engine, config.network
+    curve = [rate for rate in speed.rates if rate.engine == engine]
+    simulated = "simulated, " if speed.simulated else ""
+    device = MeasuredDevice(
+        title=f"{speed.device}, {engine}, {simulated}{config.run.game} {network.blocks} x {network.filters}",
+        rows=tuple(rate.batch_size for rate in curve),
+        latency_us=tuple(1e3 * rate.latency_ms for rate in curve),
+    )
+    provenance = collect_provenance()
+    write_curve(
+        path,
+        device,
+        f"Measured by `alphazero measure inference` at {provenance['time_utc']}, commit {provenance['commit']}"
+        + (", with uncommitted changes" if provenance["dirty"] else "")
+        + f",\nof {speed.processes} process(es). Holds for this game and network.",
+    )
 
 
 def as_json(config: Config, speed: InferenceSpeed) -> dict[str, object]:

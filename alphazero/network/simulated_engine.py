@@ -4,9 +4,12 @@ It lets batching, transport and actors run at a GPU's pace on a machine without 
 same for every position, so games played with it mean nothing, and what is measured with it is marked
 simulated.
 
-    latency = fixed + layers * time a layer + rows * (operations a row / speed + bytes a row / copy speed)
+    simulated:NAME        latency = fixed + layers * time a layer
+                                    + rows * (operations a row / speed + bytes a row / copy speed)
+    simulated:FILE.toml   latency read off a curve that was measured: `alphazero measure inference --curve FILE.toml`
 
-The four numbers stand in `simulated_devices/NAME.toml` with the assumptions behind them.
+A model's four numbers stand in `simulated_devices/NAME.toml` with the assumptions behind them. A curve holds for
+the network that it was measured with.
 """
 
 from __future__ import annotations
@@ -18,8 +21,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from math import prod
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import tomli_w
 from torch import nn
 
 from alphazero.config import SIMULATED_PREFIX
@@ -29,11 +35,23 @@ from alphazero.network.folding import StateDict
 from alphazero.network.resnet import PolicyValueNetwork
 
 _FOLDER = "simulated_devices"
+_ENDING = ".toml"
 _SPIN_S = 1e-4  # sleeping overshoots by about this much, so the last bit is waited for awake
 
 
+class SimulatedDevice(Protocol):
+    """How long a device takes."""
+
+    @property
+    def title(self) -> str: ...
+
+    def latency_s(self, rows: int, layers: int, operations_a_row: float, bytes_a_row: float) -> float:
+        """Return the seconds that a batch of `rows` takes."""
+        ...
+
+
 @dataclass(frozen=True)
-class SimulatedDevice:
+class ModelledDevice:
     """The four numbers that a device's latency is modelled with, and its name for people."""
 
     title: str
@@ -49,6 +67,28 @@ class SimulatedDevice:
         return 1e-6 * (self.fixed_us + layers * self.us_per_layer) + rows * (compute_s + copy_s)
 
 
+@dataclass(frozen=True)
+class MeasuredDevice:
+    """Latencies that were measured, and their title for people; between two of them it is interpolated.
+
+    Attributes:
+        rows: batch sizes, ascending, two at least.
+        latency_us: of a batch of each size. Smaller batches than the first take as long as that; larger ones
+            than the last go on as from the last but one to the last.
+    """
+
+    title: str
+    rows: tuple[int, ...]
+    latency_us: tuple[float, ...]
+
+    def latency_s(self, rows: int, layers: int, operations_a_row: float, bytes_a_row: float) -> float:
+        """Return the seconds that a batch of `rows` takes; the network is the one of the curve."""
+        if rows <= self.rows[-1]:
+            return 1e-6 * float(np.interp(rows, self.rows, self.latency_us))
+        (before, last), (earlier, latest) = self.rows[-2:], self.latency_us[-2:]
+        return 1e-6 * (latest + (rows - last) * max(0.0, latest - earlier) / (last - before))
+
+
 class SimulatedEngine:
     """`InferenceEngine` that sleeps instead of computing: all priors equal, every value 0.
 
@@ -56,7 +96,7 @@ class SimulatedEngine:
     `PipelinedEngine`: the device takes one batch after the other, at once if the next is there.
 
     Args:
-        name: "simulated:a100" and so on.
+        name: "simulated:a100" and so on, or "simulated:FILE.toml".
         network: gives the amount of work and the number of actions; its weights do not matter.
         sleep, clock: seconds.
     """
@@ -116,18 +156,61 @@ class SimulatedEngine:
 
 
 def load_simulated_device(name: str) -> SimulatedDevice:
-    """Return the device "simulated:NAME"; UserError, naming those there are, if there is none."""
+    """Return the device "simulated:NAME" or "simulated:FILE.toml".
+
+    UserError, saying what there is and what a file needs, if there is no such device or the file is not one.
+    """
+    device = name.removeprefix(SIMULATED_PREFIX)
+    if device.endswith(_ENDING):
+        return _read_curve(Path(device))
     folder = resources.files("alphazero.network") / _FOLDER
     known = sorted(
-        file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")
+        file.name.removesuffix(_ENDING) for file in folder.iterdir() if file.name.endswith(_ENDING)
     )
-    device = name.removeprefix(SIMULATED_PREFIX)
     if device not in known:
         raise UserError(
             f"there is no simulated device {device!r}; "
-            f"known: {', '.join(SIMULATED_PREFIX + other for other in known)}"
+            f"known: {', '.join(SIMULATED_PREFIX + other for other in known)}, "
+            f"and {SIMULATED_PREFIX}FILE.toml from `alphazero measure inference --curve FILE.toml`"
         )
-    return SimulatedDevice(**tomllib.loads((folder / f"{device}.toml").read_text(encoding="utf-8")))
+    return ModelledDevice(**tomllib.loads((folder / f"{device}{_ENDING}").read_text(encoding="utf-8")))
+
+
+def write_curve(path: Path, device: MeasuredDevice, comment: str) -> None:
+    """Write what `load_simulated_device` reads; `comment`, a line or more, says how it was measured."""
+    table: dict[str, Any] = {
+        "title": device.title,
+        "rows": list(device.rows),
+        "latency_us": [round(latency, 1) for latency in device.latency_us],
+    }
+    head = "".join(f"# {line}\n" for line in comment.splitlines())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(head + tomli_w.dumps(table), encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; choose another file with --curve") from error
+
+
+def _read_curve(path: Path) -> MeasuredDevice:
+    needs = "it needs title, rows (ascending, two or more) and latency_us (above 0, one for each of rows)"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        device = MeasuredDevice(
+            title=str(table["title"]),
+            rows=tuple(int(rows) for rows in table["rows"]),
+            latency_us=tuple(float(latency) for latency in table["latency_us"]),
+        )
+    except OSError as error:
+        raise UserError(f"cannot read the simulated device {path}: {error.strerror}; {needs}") from error
+    except KeyError as error:
+        raise UserError(f"the simulated device {path} has no {error.args[0]}; {needs}") from error
+    except (ValueError, TypeError) as error:  # TOML's own error is a ValueError
+        raise UserError(f"the simulated device {path} cannot be understood ({error}); {needs}") from error
+    ascending = all(low < high for low, high in zip((0, *device.rows), device.rows, strict=False))
+    above_zero = all(latency > 0 for latency in device.latency_us)
+    if not (ascending and above_zero and len(device.rows) == len(device.latency_us) >= 2):
+        raise UserError(f"the simulated device {path} is no curve; {needs}")
+    return device
 
 
 def _work(network: PolicyValueNetwork) -> tuple[int, float]:
