@@ -1,7 +1,7 @@
 """Builds the native extensions and packs the hardware profiles; everything else stands in pyproject.toml.
 
-Every `.pyx` under `alphazero/` is one extension module of the same name. Compile flags are part of the
-contract that all tree backends agree to the bit: no fused multiply-add, no fast-math.
+Every `.pyx` under `alphazero/` is one extension module of the same name. The flags are in
+`alphazero/native_flags.py`.
 
 ALPHAZERO_NATIVE in the environment says what a build that fails means: `try` (the default) leaves the module
 out with a warning, so that installing works without a compiler; `require` fails; `skip` builds none.
@@ -9,6 +9,7 @@ ALPHAZERO_DEBUG_BUILD=1 checks array bounds and optimizes less: the same results
 """
 
 import os
+import runpy
 import shutil
 import sys
 from pathlib import Path
@@ -16,7 +17,8 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
-DEBUG = os.environ.get("ALPHAZERO_DEBUG_BUILD", "") == "1"
+FLAGS = runpy.run_path("alphazero/native_flags.py")  # by path: the package is not importable in every build
+DEBUG = FLAGS["is_debug_build"]()
 NATIVE = os.environ.get("ALPHAZERO_NATIVE", "try")
 
 
@@ -34,17 +36,13 @@ class BuildPyWithProfiles(build_py):
 
 
 def extensions() -> list[Extension]:
-    if sys.platform == "win32":
-        compile_args = ["/std:c++20", "/O2", "/fp:precise", "/EHsc"]
-    else:
-        compile_args = ["-std=c++20", "-O1" if DEBUG else "-O3", "-ffp-contract=off", "-fno-math-errno"]
     return [
         Extension(
             ".".join(path.with_suffix("").parts),
             [path.as_posix()],
             include_dirs=["."],
             depends=sorted(path.as_posix() for path in Path("alphazero").rglob("*.h")),
-            extra_compile_args=compile_args,
+            extra_compile_args=FLAGS["compile_flags"](),
             language="c++",
             optional=NATIVE == "try",
         )

@@ -93,4 +93,6 @@ def _read_hardware(path: Path) -> Hardware:
     try:
         return Hardware.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, UserError) as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(
+            f"{path} describes no machine ({error}); give a file from `alphazero detect --out {path.name}`"
+        ) from error

@@ -40,6 +40,10 @@ def layer_from_tables(tables: Mapping[str, object], source: str) -> Layer:
     `source` names the place in messages, such as a file. Raises UserError for an unknown table or key, a
     value of the wrong type, and an impossible value.
     """
+    if not isinstance(tables, Mapping):  # what a plug-in game calls its defaults
+        raise UserError(
+            f"{source}: settings are a table of tables, not {type(tables).__name__}; correct it there"
+        )
     layer: Layer = {}
     for section, content in tables.items():
         if section in field_types():  # the one setting outside the tables

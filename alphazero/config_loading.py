@@ -32,7 +32,7 @@ from alphazero.config_layers import (
 )
 from alphazero.config_validation import Value, fill_warnings, flatten, search_warnings, validate
 from alphazero.errors import UserError
-from alphazero.games.registry import get_game
+from alphazero.games.registry import get_checked_game
 from alphazero.hardware.choose import choose_profile
 from alphazero.hardware.description import Hardware
 from alphazero.hardware.fit import fit_to_hardware
@@ -156,7 +156,7 @@ def resolve_config(
         Origin.COMMAND_LINE: command_line,
     }
     game_name = str(_merge(layers)[0]["run.game"])
-    rules = get_game(game_name)
+    rules = get_checked_game(game_name)
     layers[Origin.GAME] = layer_from_tables(getattr(rules, "config_defaults", {}), f"game {game_name}")
     if profile == AUTO_PROFILE:
         assert hardware is not None

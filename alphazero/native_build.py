@@ -22,6 +22,7 @@ from importlib import metadata
 from pathlib import Path
 
 from alphazero.metrics.provenance import source_hash
+from alphazero.native_flags import build_settings
 
 # An extension in small: what it asks of a machine is a C++20 compiler and the headers of this Python.
 _PROBE_SOURCE = """\
@@ -79,7 +80,8 @@ def native_sources(root: Path) -> list[Path]:
     found = [path for suffix in ("pyx", "pxd", "h", "hpp") for path in package.rglob(f"*.{suffix}")]
     # A .cpp beside a .pyx of the same name is what Cython wrote.
     found += [path for path in package.rglob("*.cpp") if not path.with_suffix(".pyx").exists()]
-    return sorted(path.relative_to(root) for path in [*found, root / "setup.py"])
+    found += [root / "setup.py", package / "native_flags.py"]
+    return sorted(path.relative_to(root) for path in found)
 
 
 def extension_paths(root: Path) -> list[Path]:
@@ -121,7 +123,10 @@ def build_record(root: Path, problem: str | None) -> dict[str, object]:
     if problem is None:
         record |= {
             "compiler": _compiler(),
+            **build_settings(),
             "cython": metadata.version("Cython"),
+            "setuptools": metadata.version("setuptools"),
+            "numpy": metadata.version("numpy"),
             "source_hash": source_hash(root / "alphazero"),
             "extensions": [path.as_posix() for path in extension_paths(root)],
         }

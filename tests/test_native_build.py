@@ -47,4 +47,24 @@ def test_each_pyx_is_one_extension_beside_it(tmp_path: Path) -> None:
     assert path.name.startswith("_trees.") and path.suffix in (".so", ".pyd")
     # The .cpp that Cython writes from _trees.pyx is no source.
     names = [path.name for path in native_build.native_sources(tmp_path)]
-    assert sorted(names) == ["_trees.pxd", "_trees.pyx", "kernel.cpp", "setup.py", "tree_ops.h"]
+    assert sorted(names) == [
+        "_trees.pxd", "_trees.pyx", "kernel.cpp", "native_flags.py", "setup.py", "tree_ops.h",
+    ]  # fmt: skip
+
+
+def test_a_build_s_record_names_compiler_flags_versions_and_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CFLAGS", "-march=native")
+    monkeypatch.setenv("ALPHAZERO_DEBUG_BUILD", "1")
+    record = native_build.build_record(native_build.clone_root(), None)
+    assert record["environment_flags"] == {
+        name: os.environ[name]
+        for name in ("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS")
+        if os.environ.get(name)
+    }
+    assert record["debug_build"] is True
+    flags = record["flags"]
+    assert isinstance(flags, list)
+    assert "-ffp-contract=off" in flags or "/fp:precise" in flags
+    assert not any("march" in flag or "fast" in flag for flag in flags)
+    for name in ("compiler", "cython", "setuptools", "numpy", "python", "source_hash"):
+        assert isinstance(record[name], str) and record[name]

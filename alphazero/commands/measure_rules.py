@@ -31,14 +31,14 @@ def add_arguments(rules: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print the numbers and return 0."""
     from alphazero.benchmark.rules_speed import METHODS, measure_rules_speed
-    from alphazero.games.registry import get_game
+    from alphazero.games.registry import get_checked_game
 
     if not 0.0 < arguments.seconds < float("inf"):
         raise UserError(f"--seconds is {arguments.seconds:g}; it must be more than 0")
     if arguments.method not in METHODS:
         raise UserError(f"--method is {arguments.method!r}; it may be {' or '.join(METHODS)}")
     try:
-        game = get_game(arguments.game)
+        game = get_checked_game(arguments.game)
     except ValueError as error:
         raise UserError(str(error)) from error
     found = measure_rules_speed(game, arguments.seconds, arguments.method)

@@ -35,7 +35,7 @@ def add_arguments(tree: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print the numbers and return 0."""
     from alphazero.benchmark.tree_speed import measure_tree_speed
-    from alphazero.games.registry import get_game
+    from alphazero.games.registry import get_checked_game
     from alphazero.mcts import get_best_mcts_backend
 
     for name, value in (("games", arguments.games), ("simulations", arguments.simulations)):
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.seed < 0:
         raise UserError(f"--seed is {arguments.seed}; it must be 0 or more")
     try:
-        game = get_game(arguments.game)
+        game = get_checked_game(arguments.game)
     except ValueError as error:
         raise UserError(str(error)) from error
     backend = get_best_mcts_backend() if arguments.backend == "auto" else arguments.backend

@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a resolved configuration (from `alphazero config --out`), instead of the options above",
     )
-    parser.add_argument("--steps", metavar="N", help="end after N training steps (training.max_steps)")
+    parser.add_argument(
+        "--steps", metavar="N", help="end after N training steps; 0: no such limit (training.max_steps)"
+    )
     parser.add_argument(
         "--single-process",
         action="store_true",

@@ -23,7 +23,7 @@ from alphazero.evaluation.players import (
     PureMctsPlayer,
     RandomPlayer,
 )
-from alphazero.games.registry import game_names, get_game
+from alphazero.games.registry import game_names, get_checked_game, get_game
 from alphazero.mcts.search import Evaluator
 from alphazero.network.engines import make_engine
 from alphazero.network.resnet import PolicyValueNetwork, build_network
@@ -97,7 +97,7 @@ def parse_agent(text: str, game: str | None = None, seed: int = 0) -> Agent:
                 f"{text!r} does not say for which game; write {text}:GAME, such as {text}:connect_four"
             )
         try:
-            get_game(chosen)
+            get_checked_game(chosen)
         except ValueError as error:
             raise UserError(str(error)) from error
         return Agent(word, "network" if word == UNTRAINED else word, chosen, seed=seed)

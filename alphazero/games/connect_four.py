@@ -126,4 +126,5 @@ class ConnectFour:
 
     def native_states(self, num_trees: int) -> States | None:
         states_class = compiled_class("_connect_four", "ConnectFourStates")
-        return None if states_class is None else states_class(num_trees)  # type: ignore[no-any-return]
+        states: States | None = None if states_class is None else states_class(num_trees)
+        return states

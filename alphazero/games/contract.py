@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from alphazero.errors import UserError
 from alphazero.games.game import ByteArray, Game, GameContractError, IllegalMoveError, Symmetry
 from alphazero.games.states_contract import check_states
 
@@ -30,13 +31,18 @@ def check_game(game: Game, games: int = 20, seed: int = 0) -> None:
     Raises GameContractError at the first axiom that is broken.
     """
     check_attributes(game)
-    symmetries = _checked_symmetries(game)
-    generator = random.Random(seed)
-    for _ in range(games):
-        _check_random_game(game, symmetries[1:], generator)
-    native = game.native_states(num_trees=3)
-    if native is not None:
-        check_states(game, native, rounds=games, seed=seed)
+    try:
+        symmetries = _checked_symmetries(game)
+        generator = random.Random(seed)
+        for _ in range(games):
+            _check_random_game(game, symmetries[1:], generator)
+        native = game.native_states(num_trees=3)
+        if native is not None:
+            check_states(game, native, rounds=games, seed=seed)
+    except UserError:
+        raise
+    except Exception as error:  # before a first position, or in compiled rules
+        raise GameContractError(f"game {game.name!r} raised {type(error).__name__}: {error}") from error
 
 
 def missing_members(game: object) -> list[str]:
@@ -47,6 +53,17 @@ def missing_members(game: object) -> list[str]:
 
 def check_attributes(game: Game) -> None:
     """Check that every member is there and that the numbers make sense; GameContractError otherwise."""
+    try:
+        _check_attributes(game)
+    except GameContractError:
+        raise
+    except Exception as error:  # a property that fails, a type that nothing was expected to have
+        raise GameContractError(
+            f"{type(game).__name__} is no game: reading its members raised {type(error).__name__}: {error}"
+        ) from error
+
+
+def _check_attributes(game: Game) -> None:
     missing = missing_members(game)
     if missing:
         raise GameContractError(f"{type(game).__name__} is no game: it lacks {', '.join(missing)}")

@@ -217,6 +217,13 @@ class PythonStates:
         offsets[0] = 0
         for i, (tree, node) in enumerate(zip(trees.tolist(), nodes.tolist(), strict=True)):
             legal = self.game.legal_actions(self._states[tree][node])
+            if (
+                legal and not 0 <= legal[0] <= legal[-1] < self.game.num_actions
+            ):  # they index the network's answers
+                raise GameContractError(
+                    f"game {self.game.name!r}: legal actions {legal} are not all from 0 to "
+                    f"{self.game.num_actions - 1}; try the game with alphazero.games.contract.check_game"
+                )
             actions[total : total + len(legal)] = legal
             total += len(legal)
             offsets[i + 1] = total

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable, Iterable
 
 from alphazero.errors import UserError
-from alphazero.games.contract import check_attributes
+from alphazero.games.contract import check_attributes, check_game
 from alphazero.games.game import Game
 
 # name -> "module:class"; imported when first asked for.
@@ -18,6 +18,8 @@ _BUILT_IN = {
 }
 _PLUGGED_IN: dict[str, Callable[[], Game]] = {}
 _INSTANCES: dict[str, Game] = {}
+_CHECKED: set[str] = set()
+_GAMES_TO_CHECK = 3  # random games that a plug-in plays where it enters; a broken rule shows early
 
 
 def game_names() -> list[str]:
@@ -44,6 +46,19 @@ def get_game(name: str) -> Game:
         check_attributes(game)
         _INSTANCES[name] = game
     return _INSTANCES[name]
+
+
+def get_checked_game(name: str) -> Game:
+    """Return `get_game(name)`; a plug-in has first to keep every axiom through a few random games.
+
+    For names that come from a person: an actor would meet a broken rule later, and less clearly. Raises
+    GameContractError (a UserError) with the axiom that is broken, the position and its moves.
+    """
+    game = get_game(name)
+    if name not in _BUILT_IN and name not in _CHECKED:
+        check_game(game, games=_GAMES_TO_CHECK)
+        _CHECKED.add(name)
+    return game
 
 
 def _import_game(name: str) -> Game:

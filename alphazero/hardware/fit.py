@@ -1,4 +1,4 @@
-"""Fits the numbers of a hardware profile to the machine and to the length of the run.
+"""Fits the numbers of a hardware profile to the machine, to the game and to the length of the run.
 
 Actors go by cores, batches and replay by memory; a run of few steps (`training.max_steps`) plays no more games
 than they need. Pure functions of the configuration and the machine's description. A value that the user gave (in an
@@ -74,6 +74,7 @@ def fit_to_hardware(
     """
     fitting = _Fitting(config, hardware, game, frozenset(fixed), frozenset(profiled))
     fitting.choose_device()
+    fitting.fit_openings()
     fitting.fit_actors()
     fitting.fit_training_to_cpu()
     fitting.fit_batches()
@@ -154,6 +155,13 @@ class _Fitting:
         if gpu is not None and device == "auto" and len(gpus) > 1:
             reason = f"{gpu.device_name} has most free memory of {len(gpus)} GPUs"
             self._set("inference.device", f"cuda:{gpu.cuda_index}", reason)
+
+    def fit_openings(self) -> None:
+        """Leave a game of few moves some that are searched."""
+        longest = self.game.max_game_length
+        if self.config.selfplay.random_opening_moves > longest // 2:
+            reason = f"games have at most {longest} moves, and half of them are to be searched"
+            self._set("selfplay.random_opening_moves", longest // 2, reason)
 
     def fit_actors(self) -> None:
         cores = self.hardware.cpu.usable_cores

@@ -209,9 +209,12 @@ cdef inline void softmax(
     const float* logits, const int32_t* actions, int32_t count, double* exponentials, float* priors
 ) noexcept nogil:
     """logits float32 [A] IN; actions int32 [count] IN; exponentials scratch [A]; priors float32 [count] OUT."""
-    cdef double largest = logits[actions[0]]
+    cdef double largest
     cdef double total = 0.0
     cdef int32_t i
+    if count <= 0:  # a plug-in's mistake, which the trees refuse with its node's number
+        return
+    largest = logits[actions[0]]
     for i in range(1, count):
         largest = max(largest, <double>logits[actions[i]])
     for i in range(count):

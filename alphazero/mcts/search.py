@@ -270,10 +270,16 @@ def tree_options(config: SearchConfig) -> TreeOptions:
 
 
 def _leaf_collector(trees: Any, states: Any, leaves_per_tree: int) -> Any:
-    """Return the compiled twin of `_collect_leaves`, or None unless both sides are compiled."""
+    """Return the compiled twin of `_collect_leaves`, or None unless both sides are compiled, and the twin itself.
+
+    (`pip install` leaves out an extension that does not build, whichever it is.)
+    """
     if not (hasattr(trees, "handle") and hasattr(states, "handle")):
         return None
-    driver = importlib.import_module("alphazero.mcts._driver")
+    try:
+        driver = importlib.import_module("alphazero.mcts._driver")
+    except ModuleNotFoundError:
+        return None
     return driver.LeafCollector(trees, states, leaves_per_tree)
 
 

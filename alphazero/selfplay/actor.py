@@ -5,7 +5,6 @@ Imports torch only when it evaluates its own leaves (placement `local`).
 
 from __future__ import annotations
 
-import signal
 import time
 import traceback
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from alphazero.games.registry import get_game
 from alphazero.metrics.histogram import no_fills
 from alphazero.selfplay.game_group import GameGroup, SelfPlayCounts
 from alphazero.selfplay.reports import ActorReport, WorkerFailure
+from alphazero.selfplay.stop_signals import ignore_stop_signals
 from alphazero.selfplay.transport.messages import EvaluatesByItself, EvaluationClient, SelfPlayStopped
 from alphazero.selfplay.transport.pickled_queue import QueueClient
 from alphazero.selfplay.transport.shared_memory import SharedMemoryClient, SharedSlots
@@ -54,7 +54,7 @@ class ActorSpec:
 
 def actor_main(spec: ActorSpec) -> None:
     """Run an actor until the parent says so or is gone; a failure goes to the parent as a traceback."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent decides
+    ignore_stop_signals()
     try:
         _play(spec)
     except (SelfPlayStopped, BrokenPipeError, ConnectionResetError):

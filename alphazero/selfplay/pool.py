@@ -37,6 +37,7 @@ from alphazero.selfplay.actor import ActorSpec, actor_main, group_shape
 from alphazero.selfplay.engine_at_start import settle_engine
 from alphazero.selfplay.reports import ActorReport, SelfPlayStatistics, ServerReport, WorkerFailure
 from alphazero.selfplay.server_process import ServerSpec, server_main
+from alphazero.selfplay.stop_signals import stop_signals_held_back
 from alphazero.selfplay.transport.shared_memory import SharedSlots
 from alphazero.selfplay.transport.weight_board import WeightBoard
 
@@ -147,18 +148,21 @@ class SelfPlayPool:
     def close(self) -> None:
         """Stop all processes and wait for them; those that do not leave within 5 s are killed."""
         self._closing.set()
-        if self._listener.is_alive():
-            self._listener.join(JOIN_S)
-        for pipe in self._pipes.values():
-            with contextlib.suppress(OSError):
-                pipe.send("stop")
-            pipe.close()  # also frees a process that is stuck in sending
-        deadline = time.monotonic() + JOIN_S
-        for process in self._processes.values():
-            process.join(max(0.0, deadline - time.monotonic()))
-            if process.is_alive():
-                process.kill()
-                process.join()
+        try:
+            if self._listener.is_alive():
+                self._listener.join(JOIN_S)
+            for pipe in self._pipes.values():
+                with contextlib.suppress(OSError):
+                    pipe.send("stop")
+                pipe.close()  # also frees a process that is stuck in sending
+            deadline = time.monotonic() + JOIN_S
+            for process in self._processes.values():
+                process.join(max(0.0, deadline - time.monotonic()))
+        finally:  # also at a second Ctrl-C: these processes answer to no other signal
+            for process in self._processes.values():
+                if process.is_alive():
+                    process.kill()
+                    process.join()
 
     def __enter__(self) -> SelfPlayPool:
         return self
@@ -226,7 +230,8 @@ class SelfPlayPool:
 
     def _launch(self, name: str, target: Any, spec: Any, mine: Connection, theirs: Connection) -> None:
         process = self._context.Process(target=target, args=(spec,), name=name, daemon=True)
-        process.start()
+        with stop_signals_held_back():
+            process.start()
         theirs.close()
         self._processes[name] = process
         self._pipes[name] = mine
@@ -300,7 +305,8 @@ class SelfPlayPool:
         if self.config.inference.placement == "server" and self.config.inference.transport == "queue":
             self._failure = f"{name} ended ({end}), and transport 'queue' cannot go on without it; " + _GO_ON
         elif restarts >= self.config.selfplay.max_restarts:
-            self._failure = f"{name} ended ({end}) for the {restarts + 1}th time; " + _GO_ON
+            allowed = f"selfplay.max_restarts = {self.config.selfplay.max_restarts}"
+            self._failure = f"{name} ended ({end}), after as many restarts as allowed ({allowed}); {_GO_ON}"
         else:
             self._pipes.pop(name).close()
             self._heard_from.discard(name)

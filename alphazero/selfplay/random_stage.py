@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from alphazero.mcts.search import BatchedSearch
 
 TRIAL_SIMULATIONS = 64
+_GAMES_TO_TRY = 100  # that end too early, before an opening is made shorter
 
 
 def play_random_opening(
@@ -14,17 +17,21 @@ def play_random_opening(
 ) -> list[int]:
     """Put the position after 0 to `most_moves` random moves at the root of `tree`; return the moves.
 
-    Every number of moves is equally likely; a game that ends among them is begun again.
+    Every number of moves is equally likely; a game that ends among them is begun again. Where games hardly
+    ever last so long, half as many moves will do.
     """
     wanted = int(rng.integers(most_moves + 1))
-    while True:
+    for tried in itertools.count(1):
         search.reset(tree)
         moves: list[int] = []
         while len(moves) < wanted and search.terminal_value(tree) is None:
             moves.append(int(rng.choice(search.legal_actions(tree))))
             search.play(tree, moves[-1])
         if search.terminal_value(tree) is None:
-            return moves
+            break
+        if tried % _GAMES_TO_TRY == 0:
+            wanted //= 2
+    return moves
 
 
 def set_random_stage(search: BatchedSearch, tree: int, rng: np.random.Generator) -> int:

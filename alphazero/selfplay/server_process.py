@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 import traceback
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from alphazero.config import Config
 from alphazero.games.registry import get_game
 from alphazero.selfplay.actor import group_shape
 from alphazero.selfplay.reports import ServerReport, WorkerFailure
+from alphazero.selfplay.stop_signals import ignore_stop_signals
 from alphazero.selfplay.transport.shared_memory import (
     SharedMemoryRequestQueue,
     SharedMemoryResponseQueue,
@@ -39,7 +39,7 @@ class ServerSpec:
 
 def server_main(spec: ServerSpec) -> None:
     """Run the inference server until the parent says so or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_stop_signals()
     try:
         _serve(spec)
     except (BrokenPipeError, ConnectionResetError):

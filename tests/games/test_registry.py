@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from alphazero.errors import UserError
 from alphazero.games import registry
 from alphazero.games.connect_four import ConnectFour
-from alphazero.games.registry import game_names, get_game, register
+from alphazero.games.registry import game_names, get_checked_game, get_game, register
 from alphazero.games.tic_tac_toe import TicTacToe
 
 
@@ -17,6 +20,7 @@ from alphazero.games.tic_tac_toe import TicTacToe
 def _fresh_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_PLUGGED_IN", {})
     monkeypatch.setattr(registry, "_INSTANCES", {})
+    monkeypatch.setattr(registry, "_CHECKED", set())
 
 
 @pytest.fixture
@@ -113,3 +117,53 @@ def test_error_inside_a_plug_in_is_told_from_a_missing_one(
     (plug_in_folder / f"{module}.py").write_text(source, encoding="utf-8")
     with pytest.raises(UserError, match=message):
         get_game(f"{module}:Game")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("def legal_actions(self, state): return []", "'a position has legal actions unless"),
+        ("def legal_actions(self, state): return [9]", "'actions are 0 .. 8'"),
+        ("max_legal_actions = 3", "'at most 3 actions are legal'"),
+        ("def step(self, state, action): return 1 / 0", "raised ZeroDivisionError: division by zero"),
+        ("def terminal_value(self, state): return 'won'", "'a terminal value is -1, 0, 1 or None'"),
+        ("def step(self, state, action): return state", "'a game ends within 9 moves'"),
+        ("def initial_state(self): raise KeyError('start')", "raised KeyError: 'start'"),
+        ("def symmetries(self): return ()", "the first one must be the identity"),
+        ("def symmetries(self): return None", "raised TypeError"),
+        ("def encode(self, state, out): out[7] = 1", "raised IndexError"),
+    ],
+)
+def test_a_plug_in_that_breaks_an_axiom_is_refused_where_it_enters(
+    plug_in_folder: Path, body: str, message: str
+) -> None:
+    (plug_in_folder / "broken_game.py").write_text(
+        "from alphazero.games.tic_tac_toe import TicTacToe\n\n\n"
+        f"class Broken(TicTacToe):\n    name = 'broken'\n    {body}\n",
+        encoding="utf-8",
+    )
+    sys.modules.pop("broken_game", None)
+    importlib.invalidate_caches()
+    with pytest.raises(UserError, match=re.escape(message)):
+        get_checked_game("broken_game:Broken")
+
+
+def test_a_member_that_cannot_be_read_is_explained(plug_in_folder: Path) -> None:
+    (plug_in_folder / "raising_game.py").write_text(
+        "from alphazero.games.tic_tac_toe import TicTacToe\n\n\n"
+        "class Raising(TicTacToe):\n"
+        "    @property\n"
+        "    def num_actions(self):\n"
+        "        raise RuntimeError('not yet')\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(UserError, match="reading its members raised RuntimeError: not yet"):
+        get_game("raising_game:Raising")
+
+
+def test_a_game_that_keeps_the_axioms_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[str] = []
+    monkeypatch.setattr(registry, "check_game", lambda game, games: checked.append(game.name))
+    for name in ("alphazero.games.tic_tac_toe:TicTacToe", "connect_four"):
+        assert get_checked_game(name) is get_checked_game(name) is get_game(name)
+    assert checked == ["tic_tac_toe"]

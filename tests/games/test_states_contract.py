@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,3 +127,15 @@ def test_report_names_the_moves_from_the_start() -> None:
     game = TicTacToe()
     with pytest.raises(GameContractError, match=r"after actions \[.*\], which is node \d+ of tree \d"):
         check_states(game, SwapsPlanes(game, 1))
+
+
+@pytest.mark.parametrize("actions", [[9], [-1, 3], [0, 500_000_000]])
+def test_actions_that_would_be_read_beyond_the_networks_answers_are_refused(actions: list[int]) -> None:
+    class Wild(TicTacToe):
+        def legal_actions(self, state: Any) -> list[int]:
+            return actions
+
+    states = PythonStates(Wild(), 1)
+    one, offsets, found = np.zeros(1, np.int32), np.zeros(2, np.int32), np.zeros(9, np.int32)
+    with pytest.raises(GameContractError, match="not all from 0 to 8"):
+        states.legal_actions(one, one, offsets, found)

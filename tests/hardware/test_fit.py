@@ -36,6 +36,19 @@ def test_the_plan_fits_a_large_machine_unchanged(
     assert fitted.changed == fitted.adjustments == fitted.warnings == ()
 
 
+def test_a_short_game_keeps_moves_to_search(machine: Callable[..., Hardware]) -> None:
+    config = replace(Config(), selfplay=replace(Config().selfplay, random_opening_moves=16))
+    short = SimpleNamespace(
+        num_actions=9, max_legal_actions=9, max_game_length=9, observation_shape=(2, 3, 3)
+    )
+    fitted = fit_to_hardware(config, machine(), short)
+    assert fitted.config.selfplay.random_opening_moves == 4
+    assert any(
+        "random_opening_moves 16 -> 4: games have at most 9 moves" in why for why in fitted.adjustments
+    )
+    assert fit_to_hardware(config, machine(), BOARD).config.selfplay.random_opening_moves == 16
+
+
 @pytest.mark.parametrize(
     ("cores", "actors"), [(64, 24), (26, 24), (25, 23), (16, 14), (6, 4), (5, 4), (2, 1), (1, 1)]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import time
 
 import numpy as np
@@ -124,3 +125,27 @@ def test_the_driver_times_tree_rules_and_encoding_apart(compiled_backend: str) -
     assert search.take_seconds() == (0.0, 0.0, 0.0)
     search.call_parts_from_python()
     assert search.take_seconds() is None
+
+
+def test_a_row_without_legal_actions_reads_nothing() -> None:
+    logits = np.zeros((2, 3), np.float32)
+    priors = np.full(2, 7.0, np.float32)
+    driver.legal_priors(logits, np.array([0, 2, 2], np.int32), np.array([0, 2], np.int32), priors)
+    assert priors.tolist() == [0.5, 0.5]
+
+
+def test_without_the_driver_the_same_rows_come_from_the_python_loop(
+    monkeypatch: pytest.MonkeyPatch, compiled_backend: str
+) -> None:
+    evaluator = HashedEvaluator(GAME.num_actions)
+    trees = []
+    for missing in (False, True):
+        if missing:
+            monkeypatch.setitem(sys.modules, "alphazero.mcts._driver", None)
+        search = BatchedSearch(GAME, 4, SearchConfig(mcts_backend=compiled_backend))
+        assert (search.take_seconds() is None) == missing
+        for tree in range(4):
+            search.set_position(tree, [3] * tree)
+        search.search(np.arange(4, dtype=np.int32), evaluator, 30)
+        trees.append([search.trees.snapshot(tree) for tree in range(4)])
+    assert all(same_tree(one, other) for one, other in zip(*trees, strict=True))

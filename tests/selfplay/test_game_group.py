@@ -147,6 +147,12 @@ def test_random_openings_are_recorded_but_not_learned_from():
     assert min(lengths) <= 2 and 8 <= max(lengths) <= 10
 
 
+def test_openings_longer_than_any_game_are_made_shorter():
+    game = get_game("tic_tac_toe")
+    group = GameGroup(game, SearchConfig(simulations=2), 16, seed=0, opening_moves=40)
+    assert all(len(builder.opening) < game.max_game_length for builder in group._builders)
+
+
 def test_without_a_network_priors_are_equal_and_values_nought():
     informed, untrained = group_of(4), group_of(4)
     expected, played = [], []

@@ -239,7 +239,7 @@ def test_an_actor_that_keeps_dying_ends_the_run_clearly() -> None:
     with running(config) as pool:
         wait_until_all_work(pool)
         os.kill(pool.process_ids()["actor 0"], signal.SIGKILL)
-        with pytest.raises(WorkerDied, match=r"actor 0 ended \(killed by SIGKILL\) for the 1th time"):
+        with pytest.raises(WorkerDied, match=r"actor 0 ended \(killed by SIGKILL\), .*max_restarts = 0"):
             take(pool, 10_000)
 
 
@@ -296,6 +296,39 @@ def test_when_the_parent_is_killed_nothing_stays_behind(tmp_path: Path) -> None:
     _, alive = psutil.wait_procs(children, timeout=20)
     assert alive == []
     assert shared_memory_segments() <= before
+
+
+# ---- stop signals ----
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_signals_for_the_whole_process_group_are_left_to_the_parent() -> None:
+    with running(BASE) as pool:
+        processes = list(pool.process_ids().values())
+        for wait in (lambda: None, lambda: wait_until_all_work(pool)):  # while they start, and at work
+            wait()
+            for process in processes:
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    os.kill(process, number)
+        take(pool, 2)
+        assert list(pool.process_ids().values()) == processes  # none was started again
+    assert not any(psutil.pid_exists(process) for process in processes)
+
+
+@needs_sigkill
+def test_an_interrupted_close_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = SelfPlayPool(BASE, weights_of(exact_network()), "cpu")
+    pool.start()
+    wait_until_all_work(pool)
+    processes = list(pool.process_ids().values())
+
+    def interrupt(timeout: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pool._listener, "join", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        pool.close()
+    assert not any(psutil.pid_exists(process) for process in processes)
 
 
 # ---- many kills ----

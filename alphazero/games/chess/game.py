@@ -143,7 +143,8 @@ class Chess:
 
     def native_states(self, num_trees: int) -> States | None:
         states_class = compiled_class("_chess", "ChessStates")
-        return None if states_class is None else states_class(num_trees, self._start)  # type: ignore[no-any-return]
+        states: States | None = None if states_class is None else states_class(num_trees, self._start)
+        return states
 
 
 def _count_repetitions(

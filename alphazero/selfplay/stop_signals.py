@@ -1,0 +1,41 @@
+"""Ctrl-C and SIGTERM reach every process of a group; in self-play the parent alone decides what they mean.
+
+Without this, a scheduler that ends a job (Slurm, `timeout`, a closing terminal) would kill actors and server
+before their parent has asked them to stop, and the run would end as one whose processes have failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+
+STOP_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
+)
+
+
+def ignore_stop_signals() -> None:
+    """Let this process outlive every signal but SIGKILL; it leaves when its parent says so or is gone."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def stop_signals_held_back() -> Iterator[None]:
+    """Start processes in here: a stop signal reaches this one afterwards, and those never.
+
+    A new process needs a second or two until it can ignore signals itself; until then the mask that it
+    inherits does. Windows has no such mask: there a process that is still starting may be ended.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # it unblocks these signals when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
