@@ -172,6 +172,24 @@ def quality_hash(root: Path, run: Run) -> str:
     return _digest([training_hash(root, run), evaluation_hash(root, run), meaning_hash(root, sources)])
 
 
+def quality_beside(benchmark: str) -> str:
+    """Return where the quality comparison lies whose verdicts the tables of the folder `benchmark` show."""
+    folder, _, name = benchmark.partition("/phases/")[0].rpartition("/")
+    return f"{folder}/{name.replace('benchmark', 'quality', 1)}/quality.json"
+
+
+def tables_options(quality: Path) -> tuple[str, str]:
+    """Return the option of `alphazero benchmark tabulate` for the comparison in `quality`, and its content's hash.
+
+    Both are empty where there is none. It is no rule's input on purpose: tables that are made again must not begin
+    an hour of trainings because a comparison has become stale; the one that is there is shown, with its commit.
+    """
+    if not quality.exists():
+        return "", ""
+    option = f"--quality {shlex.quote(quality.as_posix())}"
+    return option, _digest([quality.read_text(encoding="utf-8")])
+
+
 def report_hash(root: Path) -> str:
     """Return what the report depends on besides the results in it, as 16 hex digits."""
     return meaning_hash(root, _sources(root, _REPORT_SOURCES))

@@ -20,7 +20,9 @@ from alphazero.workflow import (
     config_options,
     evaluation_hash,
     plan_run,
+    quality_beside,
     report_hash,
+    tables_options,
     training_hash,
     training_sources,
     tuning_hash,
@@ -174,6 +176,20 @@ def test_a_quick_benchmark_is_kept_apart_and_measures_the_profile_not_the_quick_
     command = next(line for line in said.splitlines() if "alphazero benchmark measure" in line)
     assert "--quick" in command and "quick.toml" not in command
     assert "/benchmark_quick/measurements.json" in command
+
+
+def test_tables_show_the_quality_comparison_that_is_there_and_begin_none(tmp_path: Path) -> None:
+    assert quality_beside("m-2c/cpu/benchmark") == "m-2c/cpu/quality/quality.json"
+    assert quality_beside("m-2c/cpu/benchmark_quick/phases/actors") == "m-2c/cpu/quality_quick/quality.json"
+    path = tmp_path / "quality.json"
+    assert tables_options(path) == ("", "")
+    path.write_text("{}", encoding="utf-8")
+    option, content = tables_options(path)
+    assert option == f"--quality {path.as_posix()}"
+    path.write_text("{ }", encoding="utf-8")
+    assert tables_options(path)[1] != content  # other verdicts, other tables
+    status, said = snakemake("benchmark_all", "--dry-run", "--forceall")
+    assert status == 0 and "tabulate_benchmark" in said and "compare_quality" not in said
 
 
 @pytest.mark.parametrize(

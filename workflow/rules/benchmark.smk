@@ -82,10 +82,13 @@ rule tabulate_benchmark:
     conda:
         "../envs/native.yaml"
     params:
+        quality=lambda wildcards: planning.tables_options(
+            Path("results", planning.quality_beside(wildcards.benchmark))
+        ),
         depends_on=planning.benchmark_tables_hash(ROOT),
     shell:
         "python -u -m alphazero benchmark tabulate {input:q} --out {output.page:q} --parts {output.parts:q}"
-        " 2>&1 | tee -i {log:q}"
+        " {params.quality[0]} 2>&1 | tee -i {log:q}"
 
 
 for phase in PHASES:
