@@ -182,7 +182,10 @@ def _machines(arguments: argparse.Namespace) -> int:
     from alphazero.benchmark.summary import summarise
     from alphazero.report.benchmark_tables import machines_table
 
-    table = machines_table(pd.concat([summarise(read_document(path)) for path in arguments.measurements]))
+    of_each = [
+        summarise(read_document(path)).assign(source=path.as_posix()) for path in arguments.measurements
+    ]
+    table = machines_table(pd.concat(of_each))
     table.write(arguments.parts)
     print(table.markdown())
     return 0

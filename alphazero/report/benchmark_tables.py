@@ -154,11 +154,15 @@ def comparison_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> Table:
 
 
 def machines_table(rows: pd.DataFrame) -> Table:
-    """Return the baseline and the top of the ladder of each machine and hardware profile."""
+    """Return the baseline and the top of the ladder of each machine's measurements.
+
+    rows: of all of them, told apart by the column `source`; a machine may have been measured more than once.
+    """
     shown, numbers = [], []
-    for (machine, profile, game), of_machine in rows.groupby(
-        ["machine", "hardware_profile", "game"], sort=False
-    ):
+    for _, of_machine in rows.groupby("source", sort=False):
+        machine, profile, game = (
+            of_machine[name].iloc[0] for name in ("machine", "hardware_profile", "game")
+        )
         ladder = of_machine[of_machine["reading"].isin(["baseline", "ladder"])]
         base, full = ladder.iloc[0], ladder.iloc[-1]
         speed_up = " ".join(
@@ -171,6 +175,7 @@ def machines_table(rows: pd.DataFrame) -> Table:
             _metric("games_per_hour", full["games_per_hour"]),
             _metric("share_of_ceiling", full["share_of_ceiling"]),
             _text(full["commit"])[:10] or "unknown",
+            _text(full["time_utc"])[:10],
         ]
         shown.append((f"{machine}, {profile}, {game}", cells))
         numbers.append(full)
@@ -181,6 +186,7 @@ def machines_table(rows: pd.DataFrame) -> Table:
         "games/hour",
         "share of ceiling",
         "commit",
+        "measured",
     ]
     index = pd.Index([label for label, _ in shown], name="machine")
     return Table(
