@@ -33,6 +33,7 @@ from alphazero.config_loading import (
     resolve_config,
 )
 from alphazero.config_validation import flatten
+from alphazero.errors import UserError
 from alphazero.games.registry import game_names
 from alphazero.hardware.description import Hardware
 from alphazero.source_meaning import meaning_hash
@@ -170,6 +171,48 @@ def quality_hash(root: Path, run: Run) -> str:
     """Return what a quality comparison depends on besides its files, as 16 hex digits."""
     sources = _sources(root, (*_EVALUATION_SOURCES, "quality"))
     return _digest([training_hash(root, run), evaluation_hash(root, run), meaning_hash(root, sources)])
+
+
+def measured_machines(results: Path) -> list[str]:
+    """Return all measurements of whole benchmarks below `results`, of this machine and of others, published or not.
+
+    Not among them: quick ones, of one phase, with settings of their own (`benchmark_HASH`). UserError if there
+    is none.
+    """
+    found = [
+        path.as_posix()
+        for path in sorted(results.glob("**/measurements.json"))
+        if re.fullmatch(r"benchmark(_(?!quick|[0-9a-f]{6}$)[\w.]+)?", path.parent.name)
+    ]
+    if not found:
+        raise UserError(
+            f"{results.as_posix()} holds no machine's measurements; run `snakemake benchmark_all`, or put the "
+            "results folders of other machines there"
+        )
+    return found
+
+
+def contents_hash(paths: Sequence[str]) -> str:
+    """Return the contents of files as 16 hex digits."""
+    return _digest([Path(path).read_text(encoding="utf-8") for path in paths])
+
+
+def quality_beside(benchmark: str) -> str:
+    """Return where the quality comparison lies whose verdicts the tables of the folder `benchmark` show."""
+    folder, _, name = benchmark.partition("/phases/")[0].rpartition("/")
+    return f"{folder}/{name.replace('benchmark', 'quality', 1)}/quality.json"
+
+
+def tables_options(quality: Path) -> tuple[str, str]:
+    """Return the option of `alphazero benchmark tabulate` for the comparison in `quality`, and its content's hash.
+
+    Both are empty where there is none. It is no rule's input on purpose: tables that are made again must not begin
+    an hour of trainings because a comparison has become stale; the one that is there is shown, with its commit.
+    """
+    if not quality.exists():
+        return "", ""
+    option = f"--quality {shlex.quote(quality.as_posix())}"
+    return option, contents_hash([quality.as_posix()])
 
 
 def report_hash(root: Path) -> str:

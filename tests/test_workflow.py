@@ -19,8 +19,11 @@ from alphazero.workflow import (
     checkpoint_key,
     config_options,
     evaluation_hash,
+    measured_machines,
     plan_run,
+    quality_beside,
     report_hash,
+    tables_options,
     training_hash,
     training_sources,
     tuning_hash,
@@ -174,6 +177,40 @@ def test_a_quick_benchmark_is_kept_apart_and_measures_the_profile_not_the_quick_
     command = next(line for line in said.splitlines() if "alphazero benchmark measure" in line)
     assert "--quick" in command and "quick.toml" not in command
     assert "/benchmark_quick/measurements.json" in command
+
+
+def test_machines_are_compared_by_all_whole_benchmarks_that_are_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no machine's measurements; run `snakemake benchmark_all`"):
+        measured_machines(tmp_path)
+    wanted = ["a/cpu/benchmark", "a/cpu/benchmark_chess", "nodes/high/benchmark", "published/b/benchmark_cpu"]
+    others = ["a/cpu/benchmark_quick", "a/cpu/benchmark/phases/actors", "a/cpu/benchmark_0a1b2c"]
+    for folder in (*wanted, *others):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "measurements.json").write_text("{}", encoding="utf-8")
+    assert measured_machines(tmp_path) == [
+        f"{tmp_path.as_posix()}/{each}/measurements.json" for each in wanted
+    ]
+
+
+def test_the_published_machines_are_compared_and_nothing_is_measured_for_it() -> None:
+    status, said = snakemake("benchmark_compare", "--dry-run", "-p", "--forceall")
+    assert status == 0, said
+    assert "results/published/amd-epyc-2c/benchmark_cpu/measurements.json" in said
+    assert "measure_phases" not in said
+
+
+def test_tables_show_the_quality_comparison_that_is_there_and_begin_none(tmp_path: Path) -> None:
+    assert quality_beside("m-2c/cpu/benchmark") == "m-2c/cpu/quality/quality.json"
+    assert quality_beside("m-2c/cpu/benchmark_quick/phases/actors") == "m-2c/cpu/quality_quick/quality.json"
+    path = tmp_path / "quality.json"
+    assert tables_options(path) == ("", "")
+    path.write_text("{}", encoding="utf-8")
+    option, content = tables_options(path)
+    assert option == f"--quality {path.as_posix()}"
+    path.write_text("{ }", encoding="utf-8")
+    assert tables_options(path)[1] != content  # other verdicts, other tables
+    status, said = snakemake("benchmark_all", "--dry-run", "--forceall")
+    assert status == 0 and "tabulate_benchmark" in said and "compare_quality" not in said
 
 
 @pytest.mark.parametrize(

@@ -260,5 +260,6 @@ def _phase_record(phase: Phase) -> dict[str, Any]:
         "title": phase.title,
         "caption": phase.caption,
         "judged_by": phase.judged_by,
+        "quality": phase.quality,
         "expected": None if phase.expected is None else asdict(phase.expected),
     }

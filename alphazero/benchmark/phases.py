@@ -6,6 +6,7 @@ A phase is an overlay of settings with words about it:
     title = "Batching"
     caption = "What changes, for a reader who does not know it."
     judged_by = "evaluations_per_second"           metric of the catalog; simulations_per_second if absent
+    quality = "half_precision"                     row of `snakemake quality` that tests what the search sees
     from_profile = ["inference.batch_size"]        fields that take the hardware profile's value
     fill_batch = true                              games_per_actor grows until a batch can be full
     [expected]  low = 3.0, high = 4.0, source = "the plan"
@@ -33,7 +34,7 @@ BASELINE = "baseline"
 JUDGED_BY = "simulations_per_second"
 
 _OVERLAY_KEYS = ("from_profile", "fill_batch", "on_cpu")
-_METADATA_KEYS = ("order", "title", "caption", "judged_by", "expected", "as_planned")
+_METADATA_KEYS = ("order", "title", "caption", "judged_by", "quality", "expected", "as_planned")
 _EXPECTED_KEYS = ("low", "high", "source")
 # What must be equal in all rows, or has no part in a measurement.
 _REFUSED = {
@@ -72,7 +73,11 @@ class Overlay:
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase; `name` is its file's, `as_planned` its overlay on the plan's own ladder, if it is on it."""
+    """One phase; `name` is its file's, `as_planned` its overlay on the plan's own ladder, if it is on it.
+
+    `quality` names the file in workflow/quality/variants that trains with what it changes; "" where the search
+    sees the same numbers, of the same age.
+    """
 
     name: str
     order: int
@@ -82,6 +87,7 @@ class Phase:
     overlay: Overlay
     expected: Expected | None
     as_planned: Overlay | None
+    quality: str = ""
 
 
 def read_phases(folder: Path) -> list[Phase]:
@@ -132,6 +138,7 @@ def read_phase(path: Path) -> Phase:
         overlay=overlay,
         expected=_expected(table.get("expected"), str(path)),
         as_planned=None if planned is None else _overlay(planned, (), f"{path} [as_planned]"),
+        quality=_text(table, "quality", str(path)) if "quality" in table else "",
     )
 
 

@@ -14,6 +14,7 @@ What could not be measured is an empty cell, and `status` and `reason` say why:
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from collections import defaultdict
@@ -25,7 +26,7 @@ import pandas as pd
 from alphazero.benchmark.limits import limiting_resource
 from alphazero.benchmark.phases import BASELINE, JUDGED_BY
 from alphazero.benchmark.statistics import Estimate, ratio_estimate
-from alphazero.benchmark.variants import WITHOUT
+from alphazero.benchmark.variants import LADDER, WITHOUT
 from alphazero.benchmark.window_log import CEILING, LEARNER, SELFPLAY
 
 MEASURED, SAME, FAILED, MISSING = "measured", "same", "failed", "missing"
@@ -60,6 +61,7 @@ MOST_FOREIGN_CPU = 0.10  # share of the machine's cores that others may use befo
 MOST_SPREAD = 0.25  # (highest - lowest) / median of a configuration's windows before a warning
 MOST_SHARE = 1.05  # of the ceiling, before it was plainly measured at a worse moment than self-play
 LEAVES = "leaves_per_second"
+FULL_QUALITY = "full"  # name of the quality comparison's row that trains as the top of the ladder does
 FEWEST_GAMES = 30  # finished games from which their mean length is taken
 
 Row = dict[str, Any]
@@ -72,7 +74,8 @@ def summarise(document: Mapping[str, Any]) -> pd.DataFrame:
     Columns: reading, phase, title, status, reason; the catalog's metrics as medians over windows;
     `speed_up` of simulations/s over the baseline and `gain` in `judged_by` over `against`, each with `_low`
     and `_high`; expected_low, expected_high, expected_source; share_of_ceiling; limiting_resource;
-    search_unchanged; provenance.
+    search_unchanged; quality_row (of `snakemake quality`: what tests this row's agents, FULL_QUALITY for the
+    whole ladder); provenance, with the settings that have an effect, and when the row's windows were measured.
     """
     windows = _by_key(document["windows"])
     variants = {variant["name"]: variant for variant in document["variants"]}
@@ -86,8 +89,9 @@ def summarise(document: Mapping[str, Any]) -> pd.DataFrame:
         row |= {"title": phase["title"], **_status(variant, variants, phase["judged_by"], windows)}
         row |= _metrics(variant, windows, moves_a_game, document["simulations"])
         row |= _comparison(variant, variants, phase, windows)
-        row |= {"search_unchanged": variant["search_unchanged"], **origin}
-        rows.append(row)
+        row |= {"search_unchanged": variant["search_unchanged"]}
+        row |= {"quality_row": _quality_row(variant, phase, document["phases"][-1])}
+        rows.append(row | origin | _measured_at(variant, windows))
     return pd.DataFrame(rows)
 
 
@@ -264,14 +268,35 @@ def _median(values: Sequence[float]) -> float | None:
     return statistics.median(values) if values else None
 
 
+def _quality_row(variant: Row, phase: Row, last_phase: Row) -> str:
+    """Return the row of `snakemake quality` that stands for `variant`; "" where none does."""
+    if variant["reading"] == LADDER and phase["name"] == last_phase["name"]:
+        return FULL_QUALITY
+    return str(phase.get("quality") or "")
+
+
+def _measured_at(variant: Row, windows: Windows) -> Row:
+    """Return the settings of a row, and when its windows ended: earlier than the document where they were kept."""
+    times = [window["time_utc"] for window in windows.get(variant["keys"][SELFPLAY], [])]
+    return {
+        "settings": json.dumps(variant["settings"], sort_keys=True),
+        "first_window_utc": min(times, default=None),
+        "last_window_utc": max(times, default=None),
+    }
+
+
 def _origin(document: Mapping[str, Any]) -> Row:
     provenance, hardware = document["provenance"], document["hardware"]
+    libraries = provenance["libraries"]
     return {
         "machine": hardware["machine"],
         "hardware_profile": document["hardware_profile"],
         "device": document["device"],
         "driver_version": hardware.get("driver_version"),
-        "torch_version": provenance["libraries"].get("torch"),
+        "torch_version": libraries.get("torch"),
+        "libraries": ", ".join(f"{name} {version}" for name, version in libraries.items() if version),
+        "python": provenance.get("python"),
+        "platform": provenance.get("platform"),
         "commit": provenance["commit"],
         "dirty": provenance["dirty"],
         "source_hash": provenance["source_hash"],

@@ -44,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tabulate.add_argument("measurements", type=Path, metavar="MEASUREMENTS.json")
     tabulate.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="the page")
     tabulate.add_argument("--parts", type=Path, required=True, metavar="FOLDER", help="tables and pictures")
+    tabulate.add_argument(
+        "--quality",
+        type=Path,
+        metavar="QUALITY.json",
+        help="what `alphazero quality measure` found: its verdicts stand in the table, linked to its page",
+    )
 
     text = "measure the full configuration against the baseline, and print both"
     compare = parts.add_parser("compare", help=text, description=text[0].upper() + text[1:] + ".")
@@ -102,13 +108,17 @@ def _tabulate(arguments: argparse.Namespace) -> int:
     from alphazero.benchmark.measurement import read_document
     from alphazero.benchmark.summary import ceiling_warnings, noise_warnings, summarise
     from alphazero.report.benchmark_page import render_benchmark_page, write_benchmark_parts
+    from alphazero.report.quality_receipt import read_receipts
 
     document = read_document(arguments.measurements)
     rows = summarise(document)
     warnings = noise_warnings(document) + ceiling_warnings(rows)
-    page = render_benchmark_page(document, rows, warnings)
+    beside = arguments.quality
+    on_page = None if beside is None else read_receipts(beside, arguments.out.parent)
+    in_parts = None if beside is None else read_receipts(beside, arguments.parts)
+    page = render_benchmark_page(document, rows, warnings, on_page)
     try:
-        write_benchmark_parts(document, rows, arguments.parts)
+        write_benchmark_parts(document, rows, arguments.parts, in_parts)
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
@@ -172,7 +182,10 @@ def _machines(arguments: argparse.Namespace) -> int:
     from alphazero.benchmark.summary import summarise
     from alphazero.report.benchmark_tables import machines_table
 
-    table = machines_table(pd.concat([summarise(read_document(path)) for path in arguments.measurements]))
+    of_each = [
+        summarise(read_document(path)).assign(source=path.as_posix()) for path in arguments.measurements
+    ]
+    table = machines_table(pd.concat(of_each))
     table.write(arguments.parts)
     print(table.markdown())
     return 0

@@ -18,6 +18,7 @@ from alphazero.report.figure import figure
 from alphazero.report.page_style import STYLE
 from alphazero.report.plots import Plot
 from alphazero.report.provenance_section import provenance_section
+from alphazero.report.quality_receipt import Receipts
 from alphazero.report.run_folder import RunData
 from alphazero.report.tables import Table
 
@@ -34,7 +35,8 @@ KEY_NUMBERS = (
 LADDER_CAPTION = (
     "Each row adds a phase to those above. 'Speed-up' is in simulations/s over the "
     "baseline; 'this phase' is what "
-    "it adds to the row above, in the metric that judges it. Medians; 95 % intervals below."
+    "it adds to the row above, in the metric that judges it. Medians; 95 % intervals below. 'Quality', where it was "
+    "tested: are agents that train so no worse than the reference's?"
 )
 PLAN_CAPTION = (
     "The plan to the letter: its numbers and nothing else, so one leaf in flight an actor "
@@ -44,18 +46,22 @@ PLAN_CAPTION = (
 NOT_MEASURED = '<p class="absent">Not measured.</p>'
 
 
-def render_benchmark_page(document: Document, rows: pd.DataFrame, warnings: Sequence[str]) -> str:
+def render_benchmark_page(
+    document: Document, rows: pd.DataFrame, warnings: Sequence[str], receipts: Receipts | None = None
+) -> str:
     """Return the whole page.
 
     Args:
         document: what `alphazero benchmark measure` wrote.
         rows: a row for each variant, from `benchmark.summary`.
         warnings: sentences on what was not as it should be.
+        receipts: what the quality comparison found, linked as seen from this page; None: there is none.
     """
     title = f"What each optimization gives: {document['game'].replace('_', ' ').title()}"
     sections = [
-        ("ladder", "The ladder", _ladder(rows)),
-        ("readings", "Each phase in three readings", _readings(rows)),
+        ("ladder", "The ladder", _ladder(rows, receipts)),
+        ("readings", "Each phase in three readings", _readings(rows, receipts)),
+        ("quality", "Speed and quality", _quality(receipts)),
         ("plan", "The plan, literally", _plan(rows)),
         ("time", "Where the time goes", _times(document, rows)),
         ("batches", "Batches and the ceiling", _batches(document, rows)),
@@ -83,11 +89,16 @@ def render_benchmark_page(document: Document, rows: pd.DataFrame, warnings: Sequ
     )
 
 
-def write_benchmark_parts(document: Document, rows: pd.DataFrame, folder: Path) -> None:
-    """Write every table (CSV, Markdown, HTML) and every picture (SVG, light) of the page into `folder`."""
+def write_benchmark_parts(
+    document: Document, rows: pd.DataFrame, folder: Path, receipts: Receipts | None = None
+) -> None:
+    """Write every table (CSV, Markdown, HTML) and every picture (SVG, light) of the page into `folder`.
+
+    receipts: as for the page, but linked as seen from `folder`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rows.to_csv(folder / "all.csv", index=False, lineterminator="\n")
-    for table in _tables(rows):
+    for table in _tables(rows, receipts):
         table.write(folder)
         page = f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style>{table.html()}\n'
         (folder / f"{table.name}.html").write_text(page, encoding="utf-8", newline="\n")
@@ -136,26 +147,41 @@ def verdict(rows: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
-def _tables(rows: pd.DataFrame) -> Iterator[Table]:
-    yield ladder_table(rows, "ladder", LADDER_CAPTION)
+def _tables(rows: pd.DataFrame, receipts: Receipts | None) -> Iterator[Table]:
+    yield ladder_table(rows, "ladder", LADDER_CAPTION, receipts)
     if len(reading(rows, "plan")) > 1:
         yield ladder_table(rows, "plan", PLAN_CAPTION)
     if rows["reading"].isin(["alone", "without"]).any():
-        yield readings_table(rows)
+        yield readings_table(rows, receipts)
 
 
-def _ladder(rows: pd.DataFrame) -> str:
+def _ladder(rows: pd.DataFrame, receipts: Receipts | None) -> str:
     picture = _figure(
         benchmark_plots.plot_ladder,
         (reading(rows, "ladder"),),
         "Speed-up over the baseline.",
         "Orange: what the expectations come to, multiplied up to that row.",
     )
-    return ladder_table(rows, "ladder", LADDER_CAPTION).html() + picture
+    return ladder_table(rows, "ladder", LADDER_CAPTION, receipts).html() + picture
 
 
-def _readings(rows: pd.DataFrame) -> str:
-    return readings_table(rows).html() if rows["reading"].isin(["alone", "without"]).any() else ""
+def _readings(rows: pd.DataFrame, receipts: Receipts | None) -> str:
+    return readings_table(rows, receipts).html() if rows["reading"].isin(["alone", "without"]).any() else ""
+
+
+def _quality(receipts: Receipts | None) -> str:
+    if receipts is None:
+        return (
+            '<p class="absent">Not tested yet: <code>snakemake quality</code> trains agents with these settings '
+            "and beside them a reference, and the next <code>snakemake benchmark_all</code> shows here what "
+            "came out.</p>"
+        )
+    commit = str(receipts.document["provenance"].get("commit") or "unknown")[:10]
+    return (
+        f"<p>{html.escape(receipts.sentence)}</p>"
+        f'<p><a href="{html.escape(receipts.href)}">The whole comparison</a>: errors on solved positions set by '
+        f"set, Elo at equal simulations and at equal time, every training (commit {html.escape(commit)}).</p>"
+    )
 
 
 def _plan(rows: pd.DataFrame) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from alphazero.metrics.catalog import find_metric, format_metric
+from alphazero.report.quality_receipt import Receipts
 from alphazero.report.tables import Table
 
 # Metrics of the ladder's table, left to right.
@@ -25,6 +27,8 @@ SHOWN = (
 )
 NOT_MEASURED = "-"
 
+Cell = tuple[str, str, str]  # text, small print below it, address that it leads to
+
 
 def reading(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the rows of one reading, the baseline's first where they build on it."""
@@ -32,69 +36,97 @@ def reading(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     return rows[kept]
 
 
-def ladder_table(rows: pd.DataFrame, name: str, caption: str) -> Table:
-    """Return the ladder called `name` (ladder or plan): what each rung gave beside what was expected."""
+def ladder_table(rows: pd.DataFrame, name: str, caption: str, receipts: Receipts | None = None) -> Table:
+    """Return the ladder called `name` (ladder or plan): what each rung gave beside what was expected.
+
+    What proves and what limits stands before the metrics, where no reader has to scroll for it. With `receipts`
+    each rung that changes what the search sees shows, and links to, how its agents compare; the last rung those
+    of the full configuration.
+    """
     chosen = reading(rows, name)
-    shown, small = [], []
+    cells: list[list[Cell]] = []
     for _, row in chosen.iterrows():
-        cells = [
-            (_factor(row, "speed_up"), _interval(row, "speed_up")),
-            (_gain(row), _interval(row, "gain")),
-            (_expected(row), _text(row["expected_source"])),
-            *((_metric(name, row[name]), "") for name in SHOWN if name in chosen),
-            (_yes_no(row["search_unchanged"]), ""),
-            (_limit(row), ""),
+        of_row = [
+            (_factor(row, "speed_up"), _interval(row, "speed_up"), ""),
+            (_gain(row), _interval(row, "gain"), ""),
+            (_expected(row), _text(row["expected_source"]), ""),
+            (_yes_no(row["search_unchanged"]), "", ""),
+            _quality(row["quality_row"] if name == "ladder" else "", receipts),
+            (_limit(row), "", ""),
+            *((_metric(name, row[name]), "", "") for name in SHOWN if name in chosen),
         ]
-        shown.append([text for text, _ in cells])
-        small.append([interval for _, interval in cells])
+        cells.append(of_row)
     columns = [
         "speed-up",
         "this phase",
         "expected",
-        *(find_metric(name).label for name in SHOWN if name in chosen),
         "search unchanged",
+        "quality",
         "what limits",
+        *(find_metric(name).label for name in SHOWN if name in chosen),
     ]
     index = pd.Index(chosen["title"], name="phase")
-    table = pd.DataFrame(shown, index=index, columns=columns)
-    intervals = pd.DataFrame(small, index=index, columns=columns)
-    measured = [column for column in columns if (table[column] != NOT_MEASURED).any()]
+    texts, intervals, links = _layers(cells, index, columns)
+    measured = [column for column in columns if (texts[column] != NOT_MEASURED).any()]
     return Table(
         name=name,
         caption=caption,
-        shown=table[measured],
+        shown=texts[measured],
         intervals=intervals[measured],
         numbers=chosen.set_index("name"),
+        links=links[measured],
     )
 
 
-def readings_table(rows: pd.DataFrame) -> Table:
-    """Return the three readings of each phase, side by side."""
+def _layers(
+    cells: Sequence[Sequence[Cell]], index: pd.Index, columns: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return texts, small print and addresses, each as a table."""
+
+    def layer(place: int) -> pd.DataFrame:
+        return pd.DataFrame([[cell[place] for cell in row] for row in cells], index=index, columns=columns)
+
+    return layer(0), layer(1), layer(2)
+
+
+def _quality(name: str, receipts: Receipts | None) -> Cell:
+    """Return the cell for the row `name` of the quality comparison: verdict, differences, address."""
+    receipt = receipts.of(name) if receipts is not None and name else None
+    if receipts is None or receipt is None:
+        return NOT_MEASURED, "", ""
+    return receipt.verdict, receipt.details, receipts.href
+
+
+def readings_table(rows: pd.DataFrame, receipts: Receipts | None = None) -> Table:
+    """Return the three readings of each phase, side by side; with `receipts` its agents' verdict, too."""
     columns = {
         "ladder": "added to those above",
         "alone": "alone on the baseline",
         "without": "full against full without it",
     }
     phases = list(dict.fromkeys(rows.loc[rows["reading"] == "ladder", "phase"]))
-    shown, small, titles = [], [], []
+    cells: list[list[Cell]] = []
     for phase in phases:
-        cells = []
+        of_phase: list[Cell] = []
         for name in columns:
             found = rows[(rows["reading"] == name) & (rows["phase"] == phase)]
-            cells.append(
-                (_gain(found.iloc[0]), _interval(found.iloc[0], "gain")) if len(found) else (NOT_MEASURED, "")
-            )
-        titles.append(str(rows.loc[rows["phase"] == phase, "title"].iloc[0]))
-        shown.append([text for text, _ in cells])
-        small.append([interval for _, interval in cells])
-    index = pd.Index(titles, name="phase")
+            measured = (_gain(found.iloc[0]), _interval(found.iloc[0], "gain"), "") if len(found) else None
+            of_phase.append(measured or (NOT_MEASURED, "", ""))
+        if receipts is not None:
+            alone = rows[(rows["reading"] == "alone") & (rows["phase"] == phase)]
+            of_phase.append(_quality(alone["quality_row"].iloc[0] if len(alone) else "", receipts))
+        cells.append(of_phase)
+    headings = [*columns.values(), *(["quality"] if receipts is not None else [])]
+    titles = [str(rows.loc[rows["phase"] == phase, "title"].iloc[0]) for phase in phases]
+    texts, intervals, links = _layers(cells, pd.Index(titles, name="phase"), headings)
     return Table(
         name="readings",
         caption="What each phase is worth, in three readings, in the metric that judges it, with 95 % "
         "intervals. "
         "1.00 means that nothing changes; 'no effect' that the phase changes nothing that counts there.",
-        shown=pd.DataFrame(shown, index=index, columns=list(columns.values())),
-        intervals=pd.DataFrame(small, index=index, columns=list(columns.values())),
+        shown=texts,
+        intervals=intervals,
+        links=links,
         numbers=rows.loc[
             rows["reading"].isin(list(columns)),
             ["reading", "phase", "status", "judged_by", "against", "gain", "gain_low", "gain_high"],
@@ -122,11 +154,15 @@ def comparison_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> Table:
 
 
 def machines_table(rows: pd.DataFrame) -> Table:
-    """Return the baseline and the top of the ladder of each machine and hardware profile."""
+    """Return the baseline and the top of the ladder of each machine's measurements.
+
+    rows: of all of them, told apart by the column `source`; a machine may have been measured more than once.
+    """
     shown, numbers = [], []
-    for (machine, profile, game), of_machine in rows.groupby(
-        ["machine", "hardware_profile", "game"], sort=False
-    ):
+    for _, of_machine in rows.groupby("source", sort=False):
+        machine, profile, game = (
+            of_machine[name].iloc[0] for name in ("machine", "hardware_profile", "game")
+        )
         ladder = of_machine[of_machine["reading"].isin(["baseline", "ladder"])]
         base, full = ladder.iloc[0], ladder.iloc[-1]
         speed_up = " ".join(
@@ -139,6 +175,7 @@ def machines_table(rows: pd.DataFrame) -> Table:
             _metric("games_per_hour", full["games_per_hour"]),
             _metric("share_of_ceiling", full["share_of_ceiling"]),
             _text(full["commit"])[:10] or "unknown",
+            _text(full["time_utc"])[:10],
         ]
         shown.append((f"{machine}, {profile}, {game}", cells))
         numbers.append(full)
@@ -149,6 +186,7 @@ def machines_table(rows: pd.DataFrame) -> Table:
         "games/hour",
         "share of ceiling",
         "commit",
+        "measured",
     ]
     index = pd.Index([label for label, _ in shown], name="machine")
     return Table(
@@ -200,9 +238,9 @@ def _yes_no(value: Any) -> str:
 
 
 def _limit(row: Any) -> str:
-    """Return what limits, in a word or two; of a failed row its reason."""
+    """Return what limits, in a word or two; of a failed row the beginning of its reason."""
     if row["status"] == "failed":
-        return f"failed: {row['reason']}"
+        return textwrap.shorten(f"failed: {row['reason']}", 80, placeholder=" ...")
     return _text(row["limiting_resource"]).partition(":")[0] or NOT_MEASURED
 
 

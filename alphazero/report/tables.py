@@ -26,6 +26,7 @@ class Table:
         intervals: text cells in smaller print below those of `shown`, of the same shape; None: no such cells.
         numbers: what a CSV file gets.
         strong: labels of the rows that matter most.
+        links: addresses that cells lead to, of the shape of `shown`, "" for none; None: no links.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Table:
     numbers: pd.DataFrame
     intervals: pd.DataFrame | None = None
     strong: tuple[str, ...] = ()
+    links: pd.DataFrame | None = None
 
     def markdown(self) -> str:
         """Return the table in GitHub's Markdown, without the caption."""
@@ -43,7 +45,9 @@ class Table:
             cells = [str(label)]
             for column in range(len(self.shown.columns)):
                 interval = "" if self.intervals is None else str(self.intervals.iloc[row, column])
-                cells.append(str(self.shown.iloc[row, column]) + (f" ({interval})" if interval else ""))
+                text, link = str(self.shown.iloc[row, column]), self._link(row, column)
+                cell = f"[{text}]({link})" if link else text
+                cells.append(cell + (f" ({interval})" if interval else ""))
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         return "\n".join(lines) + "\n"
 
@@ -56,7 +60,9 @@ class Table:
             for column in range(len(self.shown.columns)):
                 interval = "" if self.intervals is None else str(self.intervals.iloc[row, column])
                 small = f"<small>{html.escape(interval)}</small>" if interval else ""
-                cells.append(f"<td>{html.escape(str(self.shown.iloc[row, column]))}{small}</td>")
+                text, link = html.escape(str(self.shown.iloc[row, column])), self._link(row, column)
+                cell = f'<a href="{html.escape(link)}">{text}</a>' if link else text
+                cells.append(f"<td>{cell}{small}</td>")
             strong = ' class="strong"' if label in self.strong else ""
             rows.append(f'<tr{strong}><th scope="row">{html.escape(str(label))}</th>{"".join(cells)}</tr>')
         first = html.escape(str(self.shown.index.name or ""))
@@ -66,6 +72,9 @@ class Table:
             f'<thead><tr><th scope="col">{first}</th>{columns}</tr></thead>'
             f"<tbody>{''.join(rows)}</tbody></table></div>"
         )
+
+    def _link(self, row: int, column: int) -> str:
+        return "" if self.links is None else str(self.links.iloc[row, column])
 
     def write(self, folder: Path) -> None:
         """Write `name`.csv (numbers) and `name`.md (as shown) into `folder`."""

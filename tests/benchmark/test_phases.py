@@ -34,6 +34,13 @@ def test_the_shipped_phases_begin_with_the_baseline_and_follow_the_plan() -> Non
     assert len(names) == len(set(names)) > 6
 
 
+def test_every_phase_that_names_a_quality_row_names_one_that_is_there() -> None:
+    there = {path.stem for path in (ROOT / "workflow/quality/variants").glob("*.toml")}
+    named = {phase.quality for phase in read_phases(ROOT / "workflow/phases")} - {""}
+    assert {"half_precision", "evaluation_cache"} <= named <= there
+    assert "full" in there  # stands for the top of the ladder
+
+
 @pytest.mark.parametrize("profile", ["cpu", "low", "mid", "high"])
 def test_the_top_of_the_ladder_is_what_the_hardware_profile_trains_with(profile: str) -> None:
     from alphazero.config_layers import config_from_layer, layer_from_toml

@@ -46,5 +46,12 @@ def test_tables_and_page_are_made_from_measurements(
     )
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert "| Batching |" in capsys.readouterr().out
-    assert main(["benchmark", "machines", str(tmp_path / "m.json"), "--parts", str(parts)]) == 0
-    assert (parts / "machines.csv").exists()
+    other = tmp_path / "other.json"  # the same machine, measured another time
+    text = (tmp_path / "m.json").read_text(encoding="utf-8")
+    other.write_text(text.replace('"time_utc": "20', '"time_utc": "19'), encoding="utf-8")
+    assert main(["benchmark", "machines", str(tmp_path / "m.json"), str(other), "--parts", str(parts)]) == 0
+    lines = (parts / "machines.md").read_text(encoding="utf-8").splitlines()
+    assert [line.split("|")[-2].strip()[:2] for line in lines[-2:]] == [
+        "20",
+        "19",
+    ]  # a line each, nothing mixed

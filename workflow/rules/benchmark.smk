@@ -82,10 +82,13 @@ rule tabulate_benchmark:
     conda:
         "../envs/native.yaml"
     params:
+        quality=lambda wildcards: planning.tables_options(
+            Path("results", planning.quality_beside(wildcards.benchmark))
+        ),
         depends_on=planning.benchmark_tables_hash(ROOT),
     shell:
         "python -u -m alphazero benchmark tabulate {input:q} --out {output.page:q} --parts {output.parts:q}"
-        " 2>&1 | tee -i {log:q}"
+        " {params.quality[0]} 2>&1 | tee -i {log:q}"
 
 
 for phase in PHASES:
@@ -97,9 +100,9 @@ for phase in PHASES:
             f"results/{BENCHMARK}/phases/{phase}/report.html",
 
 
+# The measurements are no input on purpose: what is there is compared, and a machine's that have become stale since
+# are not measured again for it. Their contents count, as a parameter.
 rule benchmark_compare:
-    input:
-        measurements=measured_machines(),
     output:
         directory("results/machines"),
     log:
@@ -107,9 +110,10 @@ rule benchmark_compare:
     conda:
         "../envs/native.yaml"
     params:
+        measurements=machines_to_compare,
         depends_on=planning.benchmark_tables_hash(ROOT),
     shell:
-        "python -u -m alphazero benchmark machines {input.measurements:q} --parts {output:q} 2>&1 | tee -i {log:q}"
+        "python -u -m alphazero benchmark machines {params.measurements[0]} --parts {output:q} 2>&1 | tee -i {log:q}"
 
 
 # The fastest settings of self-play on this machine. `--config profile=auto` takes them from then on; this rule

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -99,9 +100,13 @@ def measuring_options(run):
     return planning.config_options(run) + (" --quick" if is_quick() else "")
 
 
-def measured_machines():
-    """Return every machine's measurements that are here: measured or published."""
-    return sorted(path.as_posix() for path in Path("results").glob("**/benchmark/measurements.json"))
+def machines_to_compare(wildcards):
+    """Return (the files of all machines' measurements, their contents' hash); WorkflowError where there is none."""
+    try:
+        found = planning.measured_machines(Path("results"))
+        return shlex.join(found), planning.contents_hash(found)
+    except UserError as error:
+        raise WorkflowError(str(error))
 
 
 def missing_extensions_problem():
