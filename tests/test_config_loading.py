@@ -46,9 +46,10 @@ def test_later_layers_win(
         observation_shape=(2, 6, 7),
         num_actions=7,
         max_legal_actions=7,
+        max_game_length=42,
         config_defaults={"network": {"filters": 11, "blocks": 12, "policy_filters": 13, "value_filters": 14}},
     )
-    monkeypatch.setattr(config_loading, "get_game", lambda name: game)
+    monkeypatch.setattr(config_loading, "get_checked_game", lambda name: game)
     profile = file(tmp_path, "p.toml", "[network]\nblocks = 22\npolicy_filters = 23\nvalue_filters = 24\n")
     experiment = file(tmp_path, "e.toml", "[network]\npolicy_filters = 33\nvalue_filters = 34\n")
     resolved = resolve_config(
@@ -80,7 +81,7 @@ def test_a_games_wrong_defaults_are_refused(
     monkeypatch: pytest.MonkeyPatch, machine: Callable[..., Hardware]
 ) -> None:
     game = SimpleNamespace(config_defaults={"network": {"filtres": 11}})
-    monkeypatch.setattr(config_loading, "get_game", lambda name: game)
+    monkeypatch.setattr(config_loading, "get_checked_game", lambda name: game)
     with pytest.raises(UserError, match=r"game mine: unknown key 'filtres'.*'network.filters'"):
         resolve_config(game="mine", hardware=machine())
 

@@ -60,6 +60,7 @@ from alphazero.training.weights_file import save_weights
 
 BACKLOG_STEPS = 50  # training steps owed at which self-play is paused until the learner has caught up
 SHORTEST_INTERVAL_S = 2.0
+SAME_SIGNAL_S = 2.0
 POLL_S = 0.05  # longest wait for a game when no training step is owed
 EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 
@@ -291,12 +292,19 @@ class TrainingRun:
 
 @contextmanager
 def _stop_signals(stop: threading.Event) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into `stop`; a second one interrupts at once."""
+    """Turn SIGINT and SIGTERM into `stop`; another one interrupts at once.
+
+    Not if it follows closely: who ends a job often signals the process and its group, which is one wish.
+    """
+    first = 0.0
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        if stop.is_set():
+        nonlocal first
+        if not stop.is_set():
+            first = time.monotonic()
+            stop.set()
+        elif time.monotonic() - first > SAME_SIGNAL_S:
             raise KeyboardInterrupt
-        stop.set()
 
     signals = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGBREAK"):

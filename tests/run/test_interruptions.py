@@ -113,6 +113,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(trainer: Trainer) -> None:
     trainer.wait_for_a_trained_checkpoint()
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as `timeout` and schedulers do: the process, and then its group
     assert process.wait(30) == 130
     assert time.monotonic() - started < 20
     assert "run the same command again to go on from here" in trainer.said()
