@@ -63,10 +63,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     machines.add_argument("measurements", type=Path, nargs="+", metavar="MEASUREMENTS.json")
     machines.add_argument("--parts", type=Path, required=True, metavar="FOLDER", help="where the table goes")
 
+    text = "say whether two complete measurements of the same code and machine agree, row by row"
+    agree = parts.add_parser("agree", help=text, description=text[0].upper() + text[1:] + ".")
+    agree.add_argument("measurements", type=Path, nargs=2, metavar="MEASUREMENTS.json")
+
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what was asked; return 0."""
-    parts = {"measure": _measure, "tabulate": _tabulate, "compare": _compare, "machines": _machines}
+    """Do what was asked; return 0, or 1 if measurements do not agree."""
+    parts = {
+        "measure": _measure,
+        "tabulate": _tabulate,
+        "compare": _compare,
+        "machines": _machines,
+        "agree": _agree,
+    }
     return parts[arguments.part](arguments)
 
 
@@ -189,6 +199,26 @@ def _machines(arguments: argparse.Namespace) -> int:
     table.write(arguments.parts)
     print(table.markdown())
     return 0
+
+
+def _agree(arguments: argparse.Namespace) -> int:
+    from alphazero.benchmark.agreement import CONFIDENCE, compare_documents
+    from alphazero.benchmark.measurement import read_document
+
+    first, second = (read_document(path) for path in arguments.measurements)
+    rows = compare_documents(first, second)
+    print(f"{'row':<34}{'speed-up':>10}{'repeat':>10}{'repeat / first':>16}   a repeat may differ by")
+    for row in rows:
+        print(
+            f"{row.name:<34}{row.first:>10.2f}{row.second:>10.2f}{row.second / row.first:>16.2f}"
+            f"   a factor of {row.factor:.2f}{'' if row.agrees else '   DISAGREES'}"
+        )
+    agreeing = sum(row.agrees for row in rows)
+    print(
+        f"{agreeing} of {len(rows)} rows agree; if nothing has changed, all do with a probability of "
+        f"{CONFIDENCE:.0%} or more"
+    )
+    return 0 if agreeing == len(rows) else 1
 
 
 def _measurement(
