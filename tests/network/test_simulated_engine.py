@@ -124,7 +124,7 @@ def test_measure_inference_writes_a_curve_that_simulates_what_was_measured(
     path = tmp_path / "card.toml"
     words = ["--set", "inference.engine=simulated:a100", "--set", "inference.placement=server"]
     assert (
-        main(["measure", "inference", "--profile", "none", *words, "--seconds", "3", "--curve", str(path)])
+        main(["measure", "inference", "--profile", "none", *words, "--seconds", "6", "--curve", str(path)])
         == 0
     )
     assert f"inference.engine=simulated:{path}" in capsys.readouterr().out

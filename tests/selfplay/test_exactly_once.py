@@ -293,7 +293,7 @@ every_way = pytest.mark.parametrize(
 
 @every_way
 def test_rows_come_back_once_each_to_who_asked(transport: str, engine: str) -> None:
-    evaluate_exactly_once(transport, engine, 30_000, PATIENCE_S)
+    evaluate_exactly_once(transport, engine, 60_000, PATIENCE_S)
 
 
 @pytest.mark.slow
