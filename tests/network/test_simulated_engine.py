@@ -26,13 +26,8 @@ def observations(rows: int) -> np.ndarray:
     return np.zeros((rows, 2, 6, 7), np.uint8)
 
 
-def test_the_latency_is_fixed_plus_layers_plus_rows() -> None:
-    device = ModelledDevice("made up", 100.0, 2.0, effective_tflops=1.0, copy_gb_per_s=1.0)
-    # 100 us + 5 layers x 2 us + 10 rows x (3 us of arithmetic + 1 us of copying)
-    assert device.latency_s(10, 5, 3e6, 1e3) == pytest.approx(150e-6)
-
-
-def test_a_batch_takes_its_latency_and_larger_ones_are_cut() -> None:
+def engine_with_clock() -> tuple[SimulatedEngine, list[float]]:
+    """Return an engine for batches of 8, and its time in seconds, which passes only where it sleeps."""
     now = [0.0]
 
     def sleep(seconds: float) -> None:
@@ -40,6 +35,17 @@ def test_a_batch_takes_its_latency_and_larger_ones_are_cut() -> None:
 
     network = build_network(get_game("connect_four"), NetworkConfig(blocks=2, filters=16))
     engine = SimulatedEngine("simulated:a100", network, 8, sleep=sleep, clock=lambda: now[0])
+    return engine, now
+
+
+def test_the_latency_is_fixed_plus_layers_plus_rows() -> None:
+    device = ModelledDevice("made up", 100.0, 2.0, effective_tflops=1.0, copy_gb_per_s=1.0)
+    # 100 us + 5 layers x 2 us + 10 rows x (3 us of arithmetic + 1 us of copying)
+    assert device.latency_s(10, 5, 3e6, 1e3) == pytest.approx(150e-6)
+
+
+def test_a_batch_takes_its_latency_and_larger_ones_are_cut() -> None:
+    engine, now = engine_with_clock()
     logits, values = engine.evaluate(observations(8))
     one_batch = now[0]
     assert (logits.shape, values.shape) == ((8, 7), (8,))
@@ -51,13 +57,7 @@ def test_a_batch_takes_its_latency_and_larger_ones_are_cut() -> None:
 
 
 def test_a_batch_handed_over_in_time_is_begun_when_the_one_before_is_done() -> None:
-    now = [0.0]
-
-    def sleep(seconds: float) -> None:
-        now[0] += max(seconds, 1e-6)
-
-    network = build_network(get_game("connect_four"), NetworkConfig(blocks=2, filters=16))
-    engine = SimulatedEngine("simulated:a100", network, 8, sleep=sleep, clock=lambda: now[0])
+    engine, now = engine_with_clock()
     engine.evaluate(observations(8))
     one_batch = now[0]
     engine.submit(observations(8))
