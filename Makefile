@@ -27,7 +27,7 @@ benchmark: $(INSTALLED)  ## measure every optimization phase: snakemake benchmar
 	$(BIN)/snakemake benchmark_all --cores all $(ARGS)
 
 test: build  ## run the tests
-	$(BIN)/python -m pytest -m "not slow" -n 2 $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal $(ARGS)
 
 sanitize: $(INSTALLED)  ## run the parity tests under AddressSanitizer and UBSan (Linux with gcc)
 	scripts/sanitize.sh $(BIN)/python $(ARGS)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from alphazero.commands.workers_option import add_workers_option, worker_count
 from alphazero.config import Config, EvaluationConfig
 from alphazero.config_loading import load_config
 from alphazero.errors import UserError
@@ -26,7 +27,6 @@ from alphazero.evaluation.run import (
 from alphazero.evaluation.solved_positions import SolvedPosition, load_positions_file
 from alphazero.evaluation.workers import WorkerPool
 from alphazero.folders import require_writable
-from alphazero.hardware.host import probe_cpu
 from alphazero.network.engines import resolve_device
 
 _EPILOG = """examples:
@@ -56,12 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"simulations a move, without root noise, at temperature 0 (default: {defaults.simulations})",
     )
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: auto)")
-    parser.add_argument(
-        "--workers",
-        type=_number(0),
-        metavar="N",
-        help="processes; 0: this one alone (default: one a usable core on a CPU, 0 on a GPU)",
-    )
+    add_workers_option(parser)
     parser.add_argument(
         "--seed", type=_number(0), metavar="N", help="of openings and random players (default: 0)"
     )
@@ -153,7 +148,7 @@ def _run_run(arguments: argparse.Namespace) -> int:
     config = _with_arguments(load_config(arguments.config or arguments.run / "config.toml"), arguments)
     out = arguments.out or arguments.run / "evaluation"
     require_writable(out, "choose another --out")
-    workers = _workers(arguments, config.inference.device)
+    workers = worker_count(arguments, config.inference.device)
     evaluation = evaluate_run(arguments.run, config, workers, ProgressLines())
     extra = {"run": str(arguments.run), "seed": config.run.seed, "device": config.inference.device}
     return _finish(arguments, evaluation, extra, out)
@@ -183,7 +178,7 @@ def _run_agent(arguments: argparse.Namespace) -> int:
         inference=config.inference,
         pure_mcts_simulations=evaluation_config.pure_mcts_simulations,
     )
-    with WorkerPool(_workers(arguments, config.inference.device)) as pool:
+    with WorkerPool(worker_count(arguments, config.inference.device)) as pool:
         evaluation = evaluate_agent(
             Session(pool, setting, ProgressLines()),
             agent,
@@ -244,13 +239,6 @@ def _with_arguments(config: Config, arguments: argparse.Namespace) -> Config:
         inference=replace(config.inference, device=str(device)),
         run=config.run if arguments.seed is None else replace(config.run, seed=arguments.seed),
     )
-
-
-def _workers(arguments: argparse.Namespace, device: str) -> int:
-    if arguments.workers is not None:
-        workers: int = arguments.workers
-        return workers
-    return probe_cpu().usable_cores if device == "cpu" else 0
 
 
 def _positions(arguments: argparse.Namespace, game: str) -> tuple[list[SolvedPosition], str]:

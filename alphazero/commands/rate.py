@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from alphazero.commands.workers_option import add_workers_option, worker_count
 from alphazero.errors import UserError
 
 SUMMARY = "rate a run's checkpoints against random play, pure MCTS of several budgets, and one another"
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="simulations a move of the checkpoints (default: the run's)",
     )
+    add_workers_option(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -54,7 +56,6 @@ def run(arguments: argparse.Namespace) -> int:
     from alphazero.evaluation.rate import PURE_MCTS_BUDGETS, pairs_of, players_of, rate_run
     from alphazero.evaluation.workers import WorkerPool
     from alphazero.folders import require_writable
-    from alphazero.hardware.host import probe_cpu
     from alphazero.network.engines import resolve_device
     from alphazero.report.ratings_page import rating_table, write_ratings
 
@@ -84,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         done += ended
         progress("games", done, total)
 
-    with WorkerPool(probe_cpu().usable_cores if device == "cpu" else 0) as pool:
+    with WorkerPool(worker_count(arguments, device)) as pool:
         rated = rate_run(
             pool, setting, players, arguments.games, arguments.opening_moves, arguments.seed, report
         )

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from alphazero.commands.workers_option import add_workers_option, worker_count
 from alphazero.errors import UserError
 
 SUMMARY = "show how long runs took, all in, until their error was below given bounds"
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PERCENT",
         help="bounds of the mean error (default: 5 2 1 0.5)",
     )
+    add_workers_option(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -57,7 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
     from alphazero.evaluation.strength import ERRORS, FORMAT, measure_strength, strength_record
     from alphazero.evaluation.workers import WorkerPool
     from alphazero.folders import require_writable
-    from alphazero.hardware.host import probe_cpu
     from alphazero.network.engines import resolve_device
     from alphazero.report.strength_page import render_strength_page, time_table, write_strength_parts
 
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         inference=replace(first.inference, device=device),
         pure_mcts_simulations=first.evaluation.pure_mcts_simulations,
     )
-    with WorkerPool(probe_cpu().usable_cores if device == "cpu" else 0) as pool:
+    with WorkerPool(worker_count(arguments, device)) as pool:
         session = Session(pool, setting, ProgressLines())
         runs = [
             strength_record(

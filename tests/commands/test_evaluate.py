@@ -92,9 +92,7 @@ def test_a_damaged_checkpoint_is_one_line(capsys: pytest.CaptureFixture[str], tm
     assert len(complaint.splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    "option", ["--simulations", "--matches", "--workers", "--seed", "--positions-per-set"]
-)
+@pytest.mark.parametrize("option", ["--simulations", "--matches", "--seed", "--positions-per-set"])
 def test_numbers_out_of_range_are_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         evaluate("untrained:connect_four", option, "-1")

@@ -89,10 +89,13 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_the_same_seed_gives_the_same_list(tiny_run: Path, tmp_path: Path) -> None:
+    """Whoever plays the games: worker processes, or this one."""
     lists = []
-    for name in ("one", "other"):
+    for name, workers in (("one", "2"), ("other", "0")):
         words = ["rate", str(tiny_run), "--points", "2", "--games", "6", "--pure-mcts", "4", "16"]
-        assert main([*words, "--opening-moves", "1", "--out", str(tmp_path / name)]) == 0
+        assert (
+            main([*words, "--opening-moves", "1", "--workers", workers, "--out", str(tmp_path / name)]) == 0
+        )
         lists.append(json.loads((tmp_path / name / "ratings.json").read_text()))
     assert lists[0] == lists[1]
     players = {row["agent"] for row in lists[0]["ratings"]}
@@ -106,3 +109,5 @@ def test_the_same_seed_gives_the_same_list(tiny_run: Path, tmp_path: Path) -> No
 def test_a_wrong_number_is_refused(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rate", str(tiny_run), "--points", "1"]) == 2
     assert "--points is 1" in capsys.readouterr().err
+    assert main(["rate", str(tiny_run), "--workers", "-1"]) == 2
+    assert "--workers is -1; it must be at least 0" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -243,10 +244,15 @@ def assert_same_in_all(searches: list[BatchedSearch], tree: int) -> None:
         assert same_tree(expected, search.trees.snapshot(tree)), (search.config.mcts_backend, tree)
 
 
+@cache
+def the_same_256_positions(game: Game) -> list[list[int]]:
+    return positions_of_random_games(game, 256, generator(7, game.name))
+
+
 @EVERY_GAME
 def test_64_and_256_games_at_once_equal_each_game_alone(game: Game, backend: str) -> None:
-    simulations = 6 if game.name == "chess" else 16
-    positions = positions_of_random_games(game, 256, generator(7, game.name))
+    simulations = 4 if game.name == "chess" else 16
+    positions = the_same_256_positions(game)
     evaluator = HashedEvaluator(game.num_actions)
     together = searched_trees(game, backend, positions, evaluator, simulations)
     for at_once in (64, 1):

@@ -22,6 +22,8 @@ blocks = 1
 filters = 8
 [search]
 simulations = 16
+[inference]
+engine = "frozen"
 [selfplay]
 games_per_actor = 8
 groups = 2
@@ -108,9 +110,12 @@ def test_a_run_ends_with_its_results_in_place(trainer: Trainer) -> None:
 
 
 @posix_only
-def test_ctrl_c_saves_and_the_same_command_goes_on(trainer: Trainer) -> None:
+def test_a_killed_actor_is_started_again_ctrl_c_saves_and_the_same_command_goes_on(trainer: Trainer) -> None:
     process = trainer.start("--set", "training.positions=1000000")
-    trainer.wait_for_a_trained_checkpoint()
+    saved = trainer.wait_for_a_trained_checkpoint()
+    children_of(process, "actors")[0].kill()
+    trainer.wait_for(lambda: "it was started again (1 of at most 3 times)" in trainer.said())
+    trainer.wait_for(lambda: trainer.steps()[-1] > saved + 5)
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
     os.killpg(process.pid, signal.SIGINT)  # as `timeout` and schedulers do: the process, and then its group
@@ -127,8 +132,13 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(trainer: Trainer) -> None:
 
 
 @posix_only
-def test_a_killed_trainer_leaves_no_process_and_loses_no_checkpoint(trainer: Trainer) -> None:
+def test_a_second_run_is_refused_and_a_killed_one_leaves_no_process_and_loses_no_checkpoint(
+    trainer: Trainer,
+) -> None:
     process = trainer.start("--set", "training.positions=1000000")
+    trainer.wait_for(lambda: (trainer.run_folder / "config.toml").exists())
+    assert trainer.start("--set", "training.positions=1000000").wait(60) == 2
+    assert str(process.pid) in trainer.said()
     saved = trainer.wait_for_a_trained_checkpoint()
     workers = children_of(process, "actors")
     process.kill()
@@ -140,17 +150,6 @@ def test_a_killed_trainer_leaves_no_process_and_loses_no_checkpoint(trainer: Tra
     trainer.wait_for(lambda: trainer.steps()[-1] > saved)
     again.send_signal(signal.SIGTERM)
     assert again.wait(30) == 130
-
-
-@posix_only
-def test_a_killed_actor_is_started_again(trainer: Trainer) -> None:
-    process = trainer.start("--set", "training.positions=1000000")
-    saved = trainer.wait_for_a_trained_checkpoint()
-    children_of(process, "actors")[0].kill()
-    trainer.wait_for(lambda: "it was started again (1 of at most 3 times)" in trainer.said())
-    trainer.wait_for(lambda: trainer.steps()[-1] > saved + 5)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
 
 
 @posix_only
@@ -170,21 +169,11 @@ def test_a_killed_server_ends_the_run_with_a_message_and_the_run_goes_on_later(t
 
 
 @posix_only
-def test_a_second_run_on_the_same_folder_is_refused(trainer: Trainer) -> None:
-    first = trainer.start("--set", "training.positions=1000000")
-    trainer.wait_for(lambda: (trainer.run_folder / "config.toml").exists())
-    assert trainer.start("--set", "training.positions=1000000").wait(60) == 2
-    assert str(first.pid) in trainer.said()
-    first.send_signal(signal.SIGINT)
-    assert first.wait(60) == 130
-
-
-@posix_only
 def test_a_damaged_checkpoint_is_named_and_nothing_is_overwritten(trainer: Trainer) -> None:
-    assert trainer.start("--steps", "5").wait(PATIENCE_S) == 0, trainer.said()
+    assert trainer.start("--single-process", "--steps", "5").wait(PATIENCE_S) == 0, trainer.said()
     newest = sorted(trainer.run_folder.glob("step-*"))[-1]
     (newest / "replay.npz").write_bytes(b"half")
-    assert trainer.start("--steps", "10").wait(60) == 2
+    assert trainer.start("--single-process", "--steps", "10").wait(60) == 2
     last_line = trainer.said().splitlines()[-1]
     assert "replay.npz" in last_line and "delete the folder" in last_line
     assert (newest / "replay.npz").read_bytes() == b"half"
