@@ -58,13 +58,13 @@ class EngineRate:
         engine: its name for people, with its precision.
         batch_size: rows in a forward pass, of each process.
         evaluations_per_second: median over the repeats, with its interval.
-        latency_ms: from one answer to the next, at that median.
+        inference_latency_ms: from one answer to the next, at that median.
     """
 
     engine: str
     batch_size: int
     evaluations_per_second: Estimate
-    latency_ms: float
+    inference_latency_ms: float
 
 
 @dataclass(frozen=True)

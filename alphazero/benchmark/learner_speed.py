@@ -38,14 +38,14 @@ class LearnerSpeed:
 
     Attributes:
         training_steps_per_second: through replay buffer and prefetcher.
-        steps_per_second_on_device: on one batch that already lies on the device.
+        training_steps_per_second_on_device: on one batch that already lies on the device.
         fed_share: the first / the second.
         device: of the learner.
         batch_size: positions a step.
     """
 
     training_steps_per_second: Estimate
-    steps_per_second_on_device: Estimate
+    training_steps_per_second_on_device: Estimate
     fed_share: Estimate
     device: str
     batch_size: int

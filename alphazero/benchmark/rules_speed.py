@@ -30,7 +30,7 @@ _Round = Callable[[], int]
 
 @dataclass(frozen=True)
 class RulesSpeed:
-    """One kind of rules. `positions_per_second` is a median over rounds, with a 95 % interval.
+    """One kind of rules. `rules_positions_per_second` is a median over rounds, with a 95 % interval.
 
     Attributes:
         native_rules: compiled, or in Python.
@@ -41,22 +41,22 @@ class RulesSpeed:
     native_rules: bool
     depth: int | None
     positions: int
-    positions_per_second: float
-    positions_per_second_low: float
-    positions_per_second_high: float
+    rules_positions_per_second: float
+    rules_positions_per_second_low: float
+    rules_positions_per_second_high: float
 
 
 @dataclass(frozen=True)
 class RulesComparison:
-    """The rules of one game. `native` and `speedup` (compiled / Python, with a 95 % interval) are None where
+    """The rules of one game. `native` and `speed_up` (compiled / Python, with a 95 % interval) are None where
     the game has no compiled rules, or where they are not built.
     """
 
     native: RulesSpeed | None
     python: RulesSpeed
-    speedup: float | None
-    speedup_low: float | None
-    speedup_high: float | None
+    speed_up: float | None
+    speed_up_low: float | None
+    speed_up_high: float | None
 
 
 def measure_rules_speed(
@@ -84,8 +84,8 @@ def measure_rules_speed(
         speeds.append(RulesSpeed(index == 1, depth, positions[index], rate.value, rate.low, rate.high))
     if native_states is None:
         return RulesComparison(None, speeds[0], None, None, None)
-    speedup = ratio_estimate(rates[1], rates[0])
-    return RulesComparison(speeds[1], speeds[0], speedup.value, speedup.low, speedup.high)
+    speed_up = ratio_estimate(rates[1], rates[0])
+    return RulesComparison(speeds[1], speeds[0], speed_up.value, speed_up.low, speed_up.high)
 
 
 def _perft_rounds(

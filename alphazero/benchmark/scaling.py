@@ -46,14 +46,14 @@ class CellSpeed:
 
     Attributes:
         fill_rate: mean over the rounds, 0 to 1; None if no batch was evaluated.
-        latency_ms: of a leaf, mean over the rounds; None where each actor evaluates by itself.
+        inference_latency_ms: of a leaf, mean over the rounds; None where each actor evaluates by itself.
     """
 
     cell: Cell
     evaluations_per_second: Estimate
     simulations_per_second: Estimate
     fill_rate: float | None
-    latency_ms: float | None
+    inference_latency_ms: float | None
 
 
 def grid(placements: Sequence[str], actors: Sequence[int], games: Sequence[int]) -> list[Cell]:

@@ -63,7 +63,7 @@ def _write_curve(config: Config, speed: InferenceSpeed, path: Path) -> None:
     device = MeasuredDevice(
         title=f"{speed.device}, {engine}, {simulated}{config.run.game} {network.blocks} x {network.filters}",
         rows=tuple(rate.batch_size for rate in curve),
-        latency_us=tuple(1e3 * rate.latency_ms for rate in curve),
+        latency_us=tuple(1e3 * rate.inference_latency_ms for rate in curve),
     )
     provenance = collect_provenance()
     write_curve(
@@ -106,7 +106,7 @@ def lines(config: Config, speed: InferenceSpeed) -> list[str]:
         share = rate.evaluations_per_second.value / highest
         text.append(
             f"{rate.engine:<18}{rate.batch_size:>6}{interval_text(rate.evaluations_per_second):>38}"
-            f"{rate.latency_ms:>9.2f}  {'#' * round(BAR_WIDTH * share)}"
+            f"{rate.inference_latency_ms:>9.2f}  {'#' * round(BAR_WIDTH * share)}"
         )
     text.append(
         f"ceiling: {highest:,.0f} evaluations/s, {ceiling.engine}, batches of {ceiling.batch_size}"

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"{config.run.game}, network {network.blocks} x {network.filters}, batches of {speed.batch_size}, "
         f"{speed.device}\n"
         f"{'training steps/s':<24}{interval_text(speed.training_steps_per_second, 2)}\n"
-        f"{'batch on the device':<24}{interval_text(speed.steps_per_second_on_device, 2)} steps/s\n"
+        f"{'batch on the device':<24}{interval_text(speed.training_steps_per_second_on_device, 2)} steps/s\n"
         f"{'share of it':<24}{interval_text(speed.fed_share, 3)}"
     )
     return 0

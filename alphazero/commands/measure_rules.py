@@ -59,14 +59,14 @@ def table_lines(game: str, found: RulesComparison) -> list[str]:
     lines = [f"{'measured':<16}{what} (positions/s)"]
     lines.append(f"{'compiled rules':<16}{'none here' if found.native is None else _speed(found.native)}")
     lines.append(f"{'Python rules':<16}{_speed(found.python)}")
-    if found.speedup is not None:
+    if found.speed_up is not None:
         lines.append(
-            f"{'ratio':<16}{found.speedup:,.0f} ({found.speedup_low:,.0f} to {found.speedup_high:,.0f})"
+            f"{'ratio':<16}{found.speed_up:,.0f} ({found.speed_up_low:,.0f} to {found.speed_up_high:,.0f})"
         )
     return lines
 
 
 def _speed(speed: RulesSpeed) -> str:
-    interval = f"{speed.positions_per_second_low:,.0f} to {speed.positions_per_second_high:,.0f}"
+    interval = f"{speed.rules_positions_per_second_low:,.0f} to {speed.rules_positions_per_second_high:,.0f}"
     counted = "moves" if speed.depth is None else f"sequences of {speed.depth} moves"
-    return f"{speed.positions_per_second:,.0f} ({interval}), {speed.positions:,} {counted} a round"
+    return f"{speed.rules_positions_per_second:,.0f} ({interval}), {speed.positions:,} {counted} a round"

@@ -146,7 +146,7 @@ def _write(out: Path, document: dict[str, Any], speeds: Sequence[CellSpeed], tab
             "evaluations_per_second_high": speed.evaluations_per_second.high,
             "simulations_per_second": speed.simulations_per_second.value,
             "fill_rate": speed.fill_rate,
-            "inference_latency_ms": speed.latency_ms,
+            "inference_latency_ms": speed.inference_latency_ms,
             "simulated": document["simulated"],
         }
         for speed in speeds

@@ -165,6 +165,32 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
         Metric("time_collecting", "collecting", "share", "mean", "lower",
             "Waiting for rows of a batch that is being gathered, or with no request at all."),
     ),
+    "Time split of the learner": (
+        Metric("time_training", "training", "share", "mean", "higher",
+            "Training steps, copies to the device included."),
+        Metric("time_batches", "waiting for a batch", "share", "mean", "lower",
+            "Waiting for the next batch to be sampled."),
+        Metric("time_positions", "waiting for positions", "share", "mean", "neither",
+            "Waiting for self-play, while the replay ratio owes no step."),
+        Metric("time_upkeep", "upkeep", "share", "mean", "lower",
+            "The rest of the learner's time: storing games, publishing weights, checkpoints, this table."),
+    ),
+    "Parts measured by themselves": (
+        Metric("mean_depth", "mean depth", "moves", "mean", "neither",
+            "Moves from the root to the leaf, mean over the visits in the trees (`measure tree`)."),
+        Metric("bytes_per_node", "bytes a node", "B", "mean", "lower",
+            "Memory of the trees, spare room not counted / their nodes."),
+        Metric("bytes_per_edge", "bytes an edge", "B", "mean", "lower",
+            "The same / their edges."),
+        Metric("rules_positions_per_second", "positions/s of the rules", "positions/s", "mean", "higher",
+            "Leaves of a perft, or positions of random games, that the rules alone reach / time "
+            "(`measure rules`)."),
+        Metric("training_steps_per_second_on_device", "steps/s without feeding", "steps/s", "mean", "higher",
+            "training_steps_per_second on one batch that already lies on the device: the most that feeding "
+            "can reach (`measure learner`)."),
+        Metric("fed_share", "share of steps/s without feeding", "share", "mean", "higher",
+            "training_steps_per_second / training_steps_per_second_on_device."),
+    ),
     "Training health": (
         Metric("target_entropy", "entropy of the policy targets", "nats", "last", "neither",
             "Entropy of the normalised visit counts, mean over the newest positions in the replay buffer."),
@@ -227,7 +253,7 @@ CATALOG: Mapping[str, Metric] = {
 }
 
 # Measured after a run or at checkpoints, not row by row.
-_NOT_IN_ROWS = frozenset({"Training health", "Playing strength"})
+_NOT_IN_ROWS = frozenset({"Parts measured by themselves", "Training health", "Playing strength"})
 
 ROW_METRICS: tuple[str, ...] = tuple(
     metric.name for metric in CATALOG.values() if metric.section not in _NOT_IN_ROWS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ class RunMetrics:
         self._clock = clock
         self._since = clock()
         self._losses: list[LossRecord] = []
+        self._learner_s: dict[str, float] = {}  # by metric of the learner's time split
         self._episodes: list[tuple[int, float, float]] = []  # length, first player's outcome, staleness
         self._gpu = GpuSampler(device.index or 0) if device.type == "cuda" else None
         self._energy_j: float | None = None
@@ -44,6 +46,15 @@ class RunMetrics:
     def seconds(self) -> float:
         """Seconds since the last row."""
         return self._clock() - self._since
+
+    @contextmanager
+    def learner_time(self, name: str) -> Iterator[None]:
+        """Count the time spent in here as the learner's `name`: time_training, time_batches or time_positions."""
+        began = self._clock()
+        try:
+            yield
+        finally:
+            self._learner_s[name] = self._learner_s.get(name, 0.0) + self._clock() - began
 
     def add_training_step(self, losses: LossRecord) -> None:
         """Count one training step."""
@@ -69,12 +80,21 @@ class RunMetrics:
         row |= inference_metrics(selfplay)
         row |= self._game_metrics()
         row |= self._loss_metrics()
+        row |= self._learner_time_split(seconds)
         if self._gpu is not None:
             row |= self._gpu.read()
             row["energy_per_game_j"] = self._energy_per_game(selfplay.games)
         self._processes.watch([os.getpid(), *process_ids])
         row |= self._processes.read()
         return row
+
+    def _learner_time_split(self, seconds: float) -> dict[str, float | None]:
+        times, self._learner_s = self._learner_s, {}
+        if not times:
+            return {}
+        names = ("time_training", "time_batches", "time_positions")
+        split: dict[str, float | None] = {name: times.get(name, 0.0) / seconds for name in names}
+        return {**split, "time_upkeep": max(0.0, 1 - sum(times.values()) / seconds)}
 
     def _energy_per_game(self, games: int) -> float | None:
         assert self._gpu is not None

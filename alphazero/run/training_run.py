@@ -162,7 +162,9 @@ class TrainingRun:
         next_log = time.monotonic() + self.config.run.log_every_seconds
         while self._fraction_done() < 1.0 and not self._stop_asked.is_set():
             owed = self.gate.steps_allowed(counters.positions, counters.steps)
-            for episode in pool.take_episodes(timeout=0.0 if owed else POLL_S):
+            with metrics.learner_time("time_positions"):
+                episodes = pool.take_episodes(timeout=0.0 if owed else POLL_S)
+            for episode in episodes:
                 self._store(episode, metrics)
             behind = owed > BACKLOG_STEPS
             pool.pause(behind)
@@ -195,7 +197,16 @@ class TrainingRun:
         metrics.add_episode(episode, self.counters.weights_version)
 
     def _train_step(self, batches: BatchPrefetcher, metrics: RunMetrics) -> None:
-        losses = self.learner.train_step(batches.get(), self._fraction_done())
+        most_rows = self.learner.most_rows
+        with metrics.learner_time("time_batches"):
+            batch = batches.get()
+        with metrics.learner_time("time_training"):
+            losses = self.learner.train_step(batch, self._fraction_done())
+        if self.learner.most_rows != most_rows:
+            self.progress.note(
+                f"learner: out of device memory; from here on at most {self.learner.most_rows} rows go through the "
+                f"network at once (training.batch_size is {self.config.training.batch_size}, and stays so)"
+            )
         self._sampling_state = batches.random_state
         self.counters.steps = self.learner.steps
         metrics.add_training_step(losses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +16,12 @@ from alphazero.config import TrainingConfig
 from alphazero.errors import UserError
 from alphazero.network.eager_engine import half_precision
 from alphazero.network.frozen_engine import computes_in_bfloat16
+from alphazero.network.guarded_engine import is_out_of_device_memory
 from alphazero.network.resnet import PolicyValueNetwork
-from alphazero.training.loss import policy_value_loss
+from alphazero.training.loss import Losses, policy_value_loss
 from alphazero.training.targets import Batch
+
+_LOG = logging.getLogger(__name__)
 
 _SGD_MOMENTUM = 0.9  # Silver et al. (2017)
 
@@ -85,11 +89,15 @@ class Learner:
         agent: the network to play with, in evaluation mode only: the exponential moving average of the
             trained network's weights (`training.weight_average_decay`), or the trained network itself.
         steps: training steps done.
+        most_rows: rows that go through the network at once; None: the whole batch. Running out of device memory
+            halves it: a step then adds up the gradients of several pieces, and is the same step but for batch
+            norm, which normalises each piece by itself.
     """
 
     def __init__(self, network: PolicyValueNetwork, config: TrainingConfig, device: torch.device) -> None:
         self.network = network.to(device)
         self.steps = 0
+        self.most_rows: int | None = None
         self._config = config
         self._device = device
         on_cuda = device.type == "cuda"
@@ -110,39 +118,19 @@ class Learner:
             batch: positions to train on, any number.
             progress: how much of the run is over, 0 to 1; drives the learning-rate schedule.
 
-        Raises UserError if the loss or the gradient is NaN or infinity; the optimizer has not moved then.
+        Raises UserError if the loss or the gradient is NaN or infinity, or if not even a single row fits into
+        the device's memory; the optimizer has not moved then.
         """
         rate = learning_rate(self._config, self.steps, progress)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         on_device = batch if isinstance(batch, DeviceBatch) else self.to_device(batch)
-        observations, policy_targets, legal_mask, value_targets = on_device
-
         self.network.train()
-        with torch.autocast(self._device.type, dtype=self._half, enabled=self._half is not None):
-            policy_logits, values = self.network(observations)
-        losses = policy_value_loss(
-            policy_logits,
-            values,
-            policy_targets,
-            legal_mask,
-            value_targets,
-            self._config.value_loss_weight,
-        )
-        self._optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(losses.total).backward()  # type: ignore[no-untyped-call]
+        means = self._gradients_within_memory(on_device)
         self._scaler.unscale_(self._optimizer)
         gradient_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._config.gradient_clip)
         # One copy for all numbers: each read of a device scalar waits for the device.
-        scalars = (
-            losses.policy,
-            losses.value,
-            losses.total,
-            losses.policy_entropy,
-            losses.target_entropy,
-            gradient_norm,
-        )
-        policy, value, total, entropy, target_entropy, norm = torch.stack(scalars).tolist()
+        policy, value, total, entropy, target_entropy, norm = torch.cat([means, gradient_norm[None]]).tolist()
         # With a scaler, infinite gradients are normal now and then: it skips the step and lowers its scale.
         if not math.isfinite(total) or not (math.isfinite(norm) or self._scaler.is_enabled()):
             raise UserError(
@@ -207,6 +195,63 @@ class Learner:
         if state["gradient_scaler"]:
             self._scaler.load_state_dict(state["gradient_scaler"])
         self.steps = int(state["steps"])
+
+    def _gradients_within_memory(self, batch: DeviceBatch) -> Tensor:
+        """Do what `_gradients` does, with fewer rows at once if the device's memory makes it necessary."""
+        while True:
+            rows = min(self.most_rows or len(batch.observations), len(batch.observations))
+            try:
+                return self._gradients(batch, rows)
+            except RuntimeError as error:
+                if not is_out_of_device_memory(error):
+                    raise
+                if rows <= 1:
+                    raise UserError(
+                        "the learner is out of device memory with a single row; free memory on the device "
+                        "or use a smaller network (network.filters, network.blocks)"
+                    ) from error
+            # Outside the handler: the exception's traceback keeps the failed pass's tensors alive.
+            self.most_rows = (rows + 1) // 2
+            self._optimizer.zero_grad(set_to_none=True)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            _LOG.warning(
+                "out of device memory at %d rows; training on at most %d at once", rows, self.most_rows
+            )
+
+    def _gradients(self, batch: DeviceBatch, most_rows: int) -> Tensor:
+        """Set the gradients of the mean loss of `batch`, in pieces of `most_rows` rows.
+
+        Returns the means of policy, value, total, policy entropy and target entropy, float32 [5].
+        """
+        self._optimizer.zero_grad(set_to_none=True)
+        means = torch.zeros(5, device=self._device)
+        for start in range(0, len(batch.observations), most_rows):
+            piece = DeviceBatch(*(tensor[start : start + most_rows] for tensor in batch))
+            share = len(piece.observations) / len(batch.observations)
+            losses = self._losses(piece)
+            self._scaler.scale(share * losses.total).backward()  # type: ignore[no-untyped-call]
+            scalars = (
+                losses.policy,
+                losses.value,
+                losses.total,
+                losses.policy_entropy,
+                losses.target_entropy,
+            )
+            means += share * torch.stack([scalar.detach() for scalar in scalars])
+        return means
+
+    def _losses(self, batch: DeviceBatch) -> Losses:
+        with torch.autocast(self._device.type, dtype=self._half, enabled=self._half is not None):
+            policy_logits, values = self.network(batch.observations)
+        return policy_value_loss(
+            policy_logits,
+            values,
+            batch.policy_targets,
+            batch.legal_mask,
+            batch.value_targets,
+            self._config.value_loss_weight,
+        )
 
     @torch.no_grad()
     def _restore_memory_layout(self) -> None:

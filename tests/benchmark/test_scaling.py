@@ -30,8 +30,8 @@ def test_cells_take_turns_backwards_every_second_round() -> None:
     # server, 8 games: the 4th and the 5th window
     last = speeds[-1]
     assert (last.evaluations_per_second.value, last.evaluations_per_second.low) == (804.5, 804.0)
-    assert (last.fill_rate, last.latency_ms) == (1.125, 2.0)
-    assert (speeds[0].fill_rate, speeds[0].latency_ms) == (None, None)
+    assert (last.fill_rate, last.inference_latency_ms) == (1.125, 2.0)
+    assert (speeds[0].fill_rate, speeds[0].inference_latency_ms) == (None, None)
 
 
 def test_the_time_is_known_before() -> None:

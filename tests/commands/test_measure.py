@@ -55,7 +55,7 @@ def test_rules_are_measured_compiled_and_in_python(capsys: pytest.CaptureFixture
     assert main([*words, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert (data["game"], data["method"], data["native"]) == ("tic_tac_toe", "perft", None)
-    assert data["python"]["positions_per_second"] > 0
+    assert data["python"]["rules_positions_per_second"] > 0
     assert main(words) == 0
     assert "compiled rules  none here" in capsys.readouterr().out
     assert main([*words, "--method", "random"]) == 0
@@ -137,8 +137,12 @@ def test_the_learner_is_measured_fed_and_unfed(capsys: pytest.CaptureFixture[str
     assert main(["measure", "learner", *SMALL, "--seconds=0.5"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["batch_size"] == 32
-    fed, unfed = data["training_steps_per_second"]["value"], data["steps_per_second_on_device"]["value"]
+    fed, unfed = (
+        data["training_steps_per_second"]["value"],
+        data["training_steps_per_second_on_device"]["value"],
+    )
     assert data["fed_share"]["value"] == pytest.approx(fed / unfed)
+    assert {name for name, value in data.items() if isinstance(value, dict)} - {"network"} <= set(CATALOG)
 
 
 def test_the_scaling_table_is_written_as_it_is_shown(

@@ -22,9 +22,7 @@ import pytest
 
 from alphazero.config import NetworkConfig
 from alphazero.games.registry import get_game
-from alphazero.network.resnet import build_network
 from alphazero.selfplay.batching import COLLECTION_RULES, BatchPolicy
-from alphazero.selfplay.inference_server import InferenceServer
 from alphazero.selfplay.transport.messages import (
     EvaluationClient,
     InferenceRequest,
@@ -150,6 +148,10 @@ def serve(
     parent: Connection, make_ends: Callable[[], tuple[Any, list[Any]]], engine_name: str, seed: int
 ) -> None:
     """The server's process: send the fingerprint of all rows evaluated once the parent says so."""
+    # here, since the actors' processes import this file as well and have no use for torch
+    from alphazero.network.resnet import build_network
+    from alphazero.selfplay.inference_server import InferenceServer
+
     rng = np.random.default_rng(seed)
     shuffled = Shuffled(*make_ends(), rng)
     network = build_network(get_game("connect_four"), NetworkConfig(1, 4))

@@ -78,8 +78,8 @@ def weights_of(network: PolicyValueNetwork) -> dict[str, np.ndarray]:
 
 
 @contextmanager
-def running(config: Config) -> Iterator[SelfPlayPool]:
-    with SelfPlayPool(config, weights_of(exact_network()), "cpu") as pool:
+def running(config: Config, untrained: bool = False) -> Iterator[SelfPlayPool]:
+    with SelfPlayPool(config, weights_of(exact_network()), "cpu", untrained=untrained) as pool:
         pool.start()
         yield pool
 
@@ -143,41 +143,38 @@ def played_alone(actor: int, game_index: int, untrained: bool = False) -> Episod
     ],
 )
 def test_games_are_those_of_one_process(inference: InferenceConfig) -> None:
+    """First those played without a network, then, from the first publication on, those played with it."""
     # actors that evaluate for themselves have nobody to get an answer mixed up with
     selfplay = replace(BASE.selfplay, actors=1) if inference.placement == "local" else BASE.selfplay
-    with running(replace(BASE, inference=inference, selfplay=selfplay)) as pool:
-        episodes = take(pool, 24)
+    with running(replace(BASE, inference=inference, selfplay=selfplay), untrained=True) as pool:
+        untrained = take(pool, 8)
+        pool.publish(1, weights_of(exact_network()))
+        episodes: list[Episode] = []
+        begun_with_it: set[tuple[int, int]] = set()  # places where the game of that moment has ended
+        while len(episodes) < 24:
+            for episode in take(pool, 1):
+                slot = (episode.actor, episode.game_index % 8)
+                if slot in begun_with_it:
+                    episodes.append(episode)
+                elif episode.weights_versions[-1] == 1:
+                    begun_with_it.add(slot)
+    assert all((episode.weights_versions == 1).all() for episode in episodes)
     slots = {(episode.actor, episode.game_index % 8) for episode in episodes}
     assert {actor for actor, _ in slots} <= {0, 1}
     assert len({(episode.actor, episode.game_index) for episode in episodes}) == len(episodes)
+    for episode in untrained[:4]:
+        assert (episode.weights_versions == 0).all()
+        assert_same_game(episode, played_alone(episode.actor, episode.game_index, untrained=True))
     lengths = set()
     for episode in episodes[:12] + episodes[-4:]:
-        alone = played_alone(episode.actor, episode.game_index)
-        np.testing.assert_array_equal(episode.actions, alone.actions)
-        np.testing.assert_array_equal(episode.policy_actions, alone.policy_actions)
-        np.testing.assert_array_equal(episode.policy_visits, alone.policy_visits)
-        np.testing.assert_array_equal(episode.root_values, alone.root_values)
-        np.testing.assert_array_equal(episode.outcomes, alone.outcomes)
+        assert_same_game(episode, played_alone(episode.actor, episode.game_index))
         lengths.add(len(episode))
     assert len(lengths) > 1  # games differ, so that swapped answers would show
 
 
-@pytest.mark.parametrize("inference", [SHARED_MEMORY, QUEUE, LOCAL])
-def test_games_are_played_without_a_network_until_one_is_published(inference: InferenceConfig) -> None:
-    config = replace(BASE, inference=inference)
-    weights = weights_of(exact_network())
-    with SelfPlayPool(config, weights, "cpu", untrained=True) as pool:
-        pool.start()
-        first = take(pool, 8)
-        pool.publish(1, weights)
-        later = []
-        while not any((episode.weights_versions == 1).all() for episode in later):
-            later += take(pool, 1)
-    for episode in first[:4]:
-        assert (episode.weights_versions == 0).all()
-        alone = played_alone(episode.actor, episode.game_index, untrained=True)
-        np.testing.assert_array_equal(episode.actions, alone.actions)
-        np.testing.assert_array_equal(episode.policy_visits, alone.policy_visits)
+def assert_same_game(episode: Episode, alone: Episode) -> None:
+    for name in ("actions", "policy_actions", "policy_visits", "root_values", "outcomes"):
+        np.testing.assert_array_equal(getattr(episode, name), getattr(alone, name), err_msg=name)
 
 
 # ---- what a person is told ----

@@ -173,3 +173,46 @@ def test_learner_state_that_is_something_else_is_refused() -> None:
         decode_learner_state(b"nothing of the kind")
     with pytest.raises(TypeError, match=r"at state\.rng"):
         encode_learner_state({"rng": np.random.default_rng(0)})
+
+
+class LittleMemory(torch.nn.Module):
+    """A network on a device whose memory holds `rows` rows at most; batch norm does not look at the batch."""
+
+    def __init__(self, network: torch.nn.Module, rows: int) -> None:
+        super().__init__()
+        self.network, self.rows, self.seen = network, rows, []
+
+    def train(self, mode: bool = True) -> "LittleMemory":
+        return super().train(False)
+
+    def forward(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self.seen.append(len(observations))
+        if len(observations) > self.rows:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return self.network(observations)
+
+
+def learner_with_memory_for(rows: int) -> Learner:
+    torch.manual_seed(0)
+    network = LittleMemory(build_network(GAME, NetworkConfig(blocks=1, filters=8)), rows)
+    return Learner(network, CONFIG, CPU)
+
+
+def test_out_of_device_memory_splits_the_batch_and_the_step_stays_the_same() -> None:
+    plenty, little = learner_with_memory_for(100), learner_with_memory_for(5)
+    for step in range(3):
+        record, expected = (learner.train_step(fixed_batch(step), 0.0) for learner in (little, plenty))
+        assert dataclasses.astuple(record) == pytest.approx(dataclasses.astuple(expected), rel=1e-5)
+    assert (plenty.most_rows, little.most_rows) == (None, 4)
+    assert little.network.seen == [16, 8, *[4] * 12]  # found once, kept
+    for one, other in zip(little.network.parameters(), plenty.network.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_no_memory_for_a_single_row_is_said_and_nothing_moves() -> None:
+    learner = learner_with_memory_for(0)
+    before = [parameter.clone() for parameter in learner.network.parameters()]
+    with pytest.raises(UserError, match=r"out of device memory with a single row.*network.filters"):
+        learner.train_step(fixed_batch(0), 0.0)
+    assert learner.steps == 0
+    assert all(map(torch.equal, before, learner.network.parameters()))

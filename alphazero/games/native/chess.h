@@ -189,7 +189,7 @@ class ChessArena final : public StateArena {
     const chess::Node& present = pool_.at(tree, node);
     Ancestors steps(*this, tree, node);
     constexpr int kStepSize = chess::kPlanesPerStep * 64;
-    chess::StepBoards shown;
+    chess::StepBoards shown = {};
     for (int step = 0; step < chess::kHistorySteps; ++step) {
       const chess::Node* earlier = steps.next();
       if (!earlier) {

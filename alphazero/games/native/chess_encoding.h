@@ -112,7 +112,7 @@ inline int32_t write_legal_actions(const Position& position, int32_t* actions) {
 
 // The 12 bitboards that the planes of one step show, seen from `turn`.
 struct StepBoards {
-  Bitboard boards[2 * kNumKinds] = {};
+  Bitboard boards[2 * kNumKinds];  // not set to 0 first: there are eight of these in every observation
 };
 
 inline StepBoards step_boards(const Position& position, int turn) {
