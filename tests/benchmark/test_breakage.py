@@ -181,7 +181,7 @@ def test_a_sleep_planted_by_an_overlay_shows_in_the_row_of_its_phase(tmp_path: P
         tmp_path,
         folder,
         resolved=replace(profile, config=tiny),
-        budget=Budget(rounds=2, window_s=1.2, warm_up_s=0.1),
+        budget=Budget(rounds=2, window_s=2.0, warm_up_s=0.2),
         readings=("ladder",),
     )
     this.run(SelfPlayOnly(), print)

@@ -251,7 +251,7 @@ def the_same_256_positions(game: Game) -> list[list[int]]:
 
 @EVERY_GAME
 def test_64_and_256_games_at_once_equal_each_game_alone(game: Game, backend: str) -> None:
-    simulations = 4 if game.name == "chess" else 16
+    simulations = 6 if game.name == "chess" else 16
     positions = the_same_256_positions(game)
     evaluator = HashedEvaluator(game.num_actions)
     together = searched_trees(game, backend, positions, evaluator, simulations)

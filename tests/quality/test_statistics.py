@@ -182,17 +182,17 @@ def planted(seed: int, worse_by: float, elo: float, runs: int = 6) -> str:
 
 def test_two_identical_configurations_are_accepted_and_a_much_worse_one_is_rejected() -> None:
     """With the spread between seeds that the plan's margins are made for."""
-    same = [planted(seed, 0.0, 0.0) for seed in range(40)]
-    assert same.count(NO_WORSE) >= 30
-    assert same.count(WORSE) <= 2
-    worse = [planted(seed, 0.06, -150.0) for seed in range(30)]
-    assert worse.count(WORSE) >= 28
+    same = [planted(seed, 0.0, 0.0) for seed in range(60)]
+    assert same.count(NO_WORSE) >= 45
+    assert same.count(WORSE) <= 3
+    worse = [planted(seed, 0.06, -150.0) for seed in range(60)]
+    assert worse.count(WORSE) >= 57
     assert NO_WORSE not in worse
 
 
 def test_what_is_worse_by_the_margin_is_hardly_ever_accepted() -> None:
-    accepted = [planted(seed, 0.03, 0.0) for seed in range(60)].count(NO_WORSE)
-    assert accepted <= 5  # 2.5 % are to be expected
+    accepted = [planted(seed, 0.03, 0.0) for seed in range(100)].count(NO_WORSE)
+    assert accepted <= 7  # 2.5 % are to be expected
 
 
 def test_the_comparison_shows_each_set_and_the_mean_over_them() -> None:

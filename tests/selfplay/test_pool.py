@@ -134,6 +134,7 @@ def played_alone(actor: int, game_index: int, untrained: bool = False) -> Episod
         pytest.param(SHARED_MEMORY, id="shared memory"),
         pytest.param(QUEUE, id="queue"),
         pytest.param(LOCAL, id="local"),
+        pytest.param(replace(LOCAL, cache_positions=1000), id="local, cached"),
         pytest.param(replace(SHARED_MEMORY, engine="frozen"), id="shared memory, frozen"),
         pytest.param(replace(QUEUE, engine="frozen"), id="queue, frozen"),
         pytest.param(replace(LOCAL, engine="frozen"), id="local, frozen"),
