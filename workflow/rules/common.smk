@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import jsonschema
@@ -120,15 +121,18 @@ def missing_extensions_problem():
 
 
 def print_summary():
-    """Print the tables of the run that was asked for, if it was made."""
+    """Print the tables of the run that was asked for, if its report was written by this very invocation."""
     folder = Path("results", RUN.folder)
+    report = folder / "report.html"
+    if not report.exists() or report.stat().st_mtime < PARSED_AT:
+        return
     for table in ("solved_positions.md", "matches.md"):
         if (folder / "tables" / table).exists():
             print("\n" + (folder / "tables" / table).read_text(encoding="utf-8"))
-    if (folder / "report.html").exists():
-        print(f"report: {(folder / 'report.html').as_posix()}")
+    print(f"report: {report.as_posix()}")
 
 
+PARSED_AT = time.time()
 HARDWARE = machine_as_recorded()
 MACHINE = HARDWARE.machine_slug()
 RUN = requested_run()
