@@ -189,16 +189,13 @@ class ChessArena final : public StateArena {
     const chess::Node& present = pool_.at(tree, node);
     Ancestors steps(*this, tree, node);
     constexpr int kStepSize = chess::kPlanesPerStep * 64;
-    chess::StepBoards shown = {};
     for (int step = 0; step < chess::kHistorySteps; ++step) {
       const chess::Node* earlier = steps.next();
       if (!earlier) {
         std::memset(out + step * kStepSize, 0, static_cast<size_t>((chess::kHistorySteps - step) * kStepSize));
         break;
       }
-      const chess::Position position = chess::unpack(earlier->position);
-      const chess::StepBoards boards = chess::step_boards(position, present.position.turn);
-      chess::write_step(boards, earlier->repetitions, step == 0, shown, out + step * kStepSize);
+      chess::write_step(earlier->position, earlier->repetitions, present.position.turn, out + step * kStepSize);
     }
     chess::write_constants(present.position, present.halfmove_clock, present.fullmove_number,
                            out + chess::kConstantPlanes * 64);

@@ -2,6 +2,7 @@
 // head draws the layout of both.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -110,34 +111,58 @@ inline int32_t write_legal_actions(const Position& position, int32_t* actions) {
   return count;
 }
 
-// The 12 bitboards that the planes of one step show, seen from `turn`.
-struct StepBoards {
-  Bitboard boards[2 * kNumKinds];  // not set to 0 first: there are eight of these in every observation
+// The bits of a byte as eight bytes of 0 and 1, the lowest first.
+struct SpreadTable {
+  uint64_t bytes[256];
+
+  constexpr SpreadTable() : bytes{} {
+    for (int byte = 0; byte < 256; ++byte) {
+      uint8_t cells[8];
+      for (int bit = 0; bit < 8; ++bit) cells[bit] = static_cast<uint8_t>((byte >> bit) & 1);
+      bytes[byte] = std::bit_cast<uint64_t>(cells);  // in memory the lowest comes first, whatever the processor
+    }
+  }
 };
 
-inline StepBoards step_boards(const Position& position, int turn) {
-  StepBoards step;
-  for (int kind = 0; kind < kNumKinds; ++kind) {
-    const Bitboard own = position.pieces[kind] & position.colors[turn];
-    const Bitboard opponent = position.pieces[kind] & position.colors[turn ^ 1];
-    step.boards[kind] = turn == kBlack ? mirrored(own) : own;
-    step.boards[kNumKinds + kind] = turn == kBlack ? mirrored(opponent) : opponent;
+inline constexpr SpreadTable kSpread;
+
+constexpr uint8_t kOpponentsPiece = 8;
+
+// Fill codes uint8 [64] with what stands on each cell, seen from `turn`: 0 for nothing, else the kind of piece from
+// 1 for a pawn to 6 for a king, `kOpponentsPiece` added for the opponent's.
+inline void write_codes(const PackedPosition& position, int turn, uint8_t* codes) {
+  Bitboard ones = position.kind_bits[0];
+  Bitboard twos = position.kind_bits[1];
+  Bitboard fours = position.kind_bits[2];
+  Bitboard opponent = position.black;
+  if (turn == kBlack) {
+    opponent = mirrored((ones | twos | fours) & ~opponent);
+    ones = mirrored(ones);
+    twos = mirrored(twos);
+    fours = mirrored(fours);
   }
-  return step;
+  for (int rank = 0; rank < 8; ++rank) {
+    const auto spread = [&](Bitboard bits) { return kSpread.bytes[(bits >> (8 * rank)) & 0xFF]; };
+    const uint64_t row = spread(ones) | spread(twos) << 1 | spread(fours) << 2 | spread(opponent) << 3;
+    std::memcpy(codes + 8 * rank, &row, 8);
+  }
 }
 
-// Write the 14 planes of one step of the history. A step differs in a few cells from the one before it in
-// `out` (a move later): its planes are copied from there and changed where `shown`, what they show, differs.
-inline void write_step(const StepBoards& step, int repetitions, bool first, StepBoards& shown, uint8_t* out) {
-  for (int plane = 0; plane < 2 * kNumKinds; ++plane, out += 64) {
-    if (first) {
-      std::memset(out, 0, 64);
-    } else {
-      std::memcpy(out, out - kPlanesPerStep * 64, 64);
+// Fill `plane` uint8 [64]: 1 where `codes` has `code`. Neither branch nor bit by bit: the compiler compares
+// as many cells at once as the processor can.
+inline void write_plane(const uint8_t* __restrict codes, uint8_t code, uint8_t* __restrict plane) {
+  for (int cell = 0; cell < 64; ++cell) plane[cell] = codes[cell] == code;
+}
+
+// Write the 14 planes of one step of the history, seen from `turn`.
+inline void write_step(const PackedPosition& position, int repetitions, int turn, uint8_t* out) {
+  uint8_t codes[64];
+  write_codes(position, turn, codes);
+  for (const int owner : {0, int{kOpponentsPiece}}) {
+    for (int kind = 1; kind <= kNumKinds; ++kind, out += 64) {
+      write_plane(codes, static_cast<uint8_t>(owner + kind), out);
     }
-    for (Bitboard changed = step.boards[plane] ^ shown.boards[plane]; changed;) out[pop_lowest(changed)] ^= 1;
   }
-  shown = step;
   std::memset(out, repetitions >= 1, 64);
   std::memset(out + 64, repetitions >= 2, 64);
 }
