@@ -7,6 +7,7 @@
 #include <cstring>
 #include <vector>
 
+#include "alphazero/games/native/chess_actions.h"
 #include "alphazero/games/native/chess_encoding.h"
 #include "alphazero/games/native/chess_moves.h"
 #include "alphazero/games/native/chess_position.h"
@@ -88,7 +89,7 @@ class ChessArena final : public StateArena {
     for (int32_t i = 0; i < count; ++i) {
       const chess::Node& node = pool_.at(trees[i], nodes[i]);
       if (node.outcome == chess::kOngoing) {
-        total += chess::write_legal_actions(chess::unpack(node.position), actions + total);
+        total += chess::write_legal_actions(node.position, actions + total);
       }
       offsets[i + 1] = total;
     }

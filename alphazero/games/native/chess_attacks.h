@@ -34,6 +34,13 @@ inline int pop_lowest(Bitboard& bitboard) {
   return square;
 }
 
+// A bitboard with its ranks mirrored: the eight bytes in the other order.
+constexpr Bitboard mirrored(Bitboard b) {
+  b = ((b >> 8) & 0x00FF00FF00FF00FF) | ((b & 0x00FF00FF00FF00FF) << 8);
+  b = ((b >> 16) & 0x0000FFFF0000FFFF) | ((b & 0x0000FFFF0000FFFF) << 16);
+  return (b >> 32) | (b << 32);
+}
+
 constexpr bool more_than_one(Bitboard bitboard) { return (bitboard & (bitboard - 1)) != 0; }
 
 // (files to the right, ranks up), clockwise from north: the order of the action planes.
@@ -64,6 +71,19 @@ struct Line {
   Bitboard above;
   Bitboard both;
 };
+
+// All squares of `squares` shifted; those that would leave the board are gone.
+template <int files, int ranks>
+constexpr Bitboard all_shifted(Bitboard squares) {
+  static_assert(files > -8 && files < 8 && ranks > -8 && ranks < 8);
+  constexpr Bitboard kFiles = (files >= 0 ? 0xFF >> files : 0xFF << -files & 0xFF) * Bitboard{0x0101010101010101};
+  constexpr int kBits = 8 * ranks + files;
+  if constexpr (kBits >= 0) {
+    return (squares & kFiles) << kBits;
+  } else {
+    return (squares & kFiles) >> -kBits;
+  }
+}
 
 struct AttackTables {
   Bitboard king[64];
@@ -135,6 +155,18 @@ inline Bitboard rook_attacks(int square, Bitboard occupied) {
 inline Bitboard bishop_attacks(int square, Bitboard occupied) {
   const Line* lines = kAttacks.bishop_lines[square];
   return slide(lines[0], occupied) | slide(lines[1], occupied);
+}
+
+// The squares that `sliders` attack in one direction, all at once: after each line they have spread twice as far.
+template <int files, int ranks>
+constexpr Bitboard all_slides(Bitboard sliders, Bitboard empty) {
+  sliders |= empty & all_shifted<files, ranks>(sliders);
+  empty &= all_shifted<files, ranks>(empty);
+  sliders |= empty & all_shifted<2 * files, 2 * ranks>(sliders);
+  empty &= all_shifted<2 * files, 2 * ranks>(empty);
+  // 4 more steps reach the edge from anywhere, but for 7 in all: the last one is the attack itself.
+  sliders |= empty & all_shifted<4 * files, 4 * ranks>(sliders);
+  return all_shifted<files, ranks>(sliders);
 }
 
 }  // namespace alphazero::chess

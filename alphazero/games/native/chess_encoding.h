@@ -1,5 +1,5 @@
-// AlphaZero's chess actions and observation planes: the twin of alphazero/games/chess/encoding.py, whose
-// head draws the layout of both.
+// AlphaZero's observation planes of chess: with chess_actions.h the twin of alphazero/games/chess/encoding.py,
+// whose head draws their layout.
 #pragma once
 
 #include <bit>
@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "alphazero/games/native/chess_attacks.h"
-#include "alphazero/games/native/chess_moves.h"
 #include "alphazero/games/native/chess_position.h"
 
 namespace alphazero::chess {
@@ -17,99 +16,6 @@ constexpr int kPlanesPerStep = 14;
 constexpr int kConstantPlanes = kHistorySteps * kPlanesPerStep;
 constexpr int kNumPlanes = kConstantPlanes + 7;
 constexpr int kObservationSize = kNumPlanes * 64;
-
-constexpr int kFirstKnightPlane = 56;
-constexpr int kFirstUnderpromotionPlane = 64;
-constexpr int kNumActionPlanes = 73;
-
-// What a square is xor-ed with to get its cell: Black's ranks are mirrored.
-constexpr int orientation(int turn) { return turn == kBlack ? 56 : 0; }
-
-// A bitboard with its ranks mirrored: the eight bytes in the other order.
-constexpr Bitboard mirrored(Bitboard b) {
-  b = ((b >> 8) & 0x00FF00FF00FF00FF) | ((b & 0x00FF00FF00FF00FF) << 8);
-  b = ((b >> 16) & 0x0000FFFF0000FFFF) | ((b & 0x0000FFFF0000FFFF) << 16);
-  return (b >> 32) | (b << 32);
-}
-
-struct ActionTables {
-  Offset offset[kFirstUnderpromotionPlane];  // of each queen and knight plane
-  uint8_t plane[64][64];                     // [cell left][cell reached]
-
-  ActionTables() : offset{}, plane{} {
-    for (int direction = 0; direction < 8; ++direction) {
-      for (int distance = 1; distance <= 7; ++distance) {
-        const Offset step = kCompass[direction];
-        offset[7 * direction + distance - 1] = {step.files * distance, step.ranks * distance};
-      }
-      offset[kFirstKnightPlane + direction] = kKnightJumps[direction];
-    }
-    for (int cell = 0; cell < 64; ++cell) {
-      for (int p = 0; p < kFirstUnderpromotionPlane; ++p) {
-        const int target = shifted(cell, offset[p]);
-        if (target != kNoSquare) plane[cell][target] = static_cast<uint8_t>(p);
-      }
-    }
-  }
-};
-
-inline const ActionTables kActions;
-
-// The move of an action that is legal in `position`.
-inline Move action_to_move(const Position& position, int32_t action) {
-  const int plane = action / 64;
-  const int cell = action % 64;
-  int target;
-  int promotion = 0;
-  if (plane >= kFirstUnderpromotionPlane) {
-    const int index = plane - kFirstUnderpromotionPlane;
-    target = cell + 8 + index % 3 - 1;
-    promotion = kKnight + index / 3;
-  } else {
-    const Offset offset = kActions.offset[plane];
-    target = cell + 8 * offset.ranks + offset.files;
-    const int origin = cell ^ orientation(position.turn);
-    if (target >= 56 && (position.pieces[kPawn] & bit_of(origin))) promotion = kQueen;
-  }
-  const int mirror = orientation(position.turn);
-  return {static_cast<uint8_t>(cell ^ mirror), static_cast<uint8_t>(target ^ mirror),
-          static_cast<uint8_t>(promotion)};
-}
-
-// Write the legal actions, ascending, and return their number. The moves come piece by piece; collected as
-// one bitboard of cells for each action plane, they are read off in order without a sort.
-inline int32_t write_legal_actions(const Position& position, int32_t* actions) {
-  Bitboard cells[kNumActionPlanes] = {};
-  uint64_t used = 0;  // queen and knight planes with an action in them
-  Bitboard promoting = 0;
-  const int mirror = orientation(position.turn);
-  for_each_piece(position, [&](int origin, Bitboard targets, bool is_pawn) {
-    const int cell = origin ^ mirror;
-    while (targets) {
-      const int target = pop_lowest(targets) ^ mirror;
-      const int plane = kActions.plane[cell][target];
-      cells[plane] |= bit_of(cell);
-      used |= uint64_t{1} << plane;
-      if (is_pawn && target >= 56) {
-        promoting |= bit_of(cell);
-        const int direction = target - cell - 7;  // 0 to the left, 1 ahead, 2 right
-        for (int kind = 0; kind < 3; ++kind) {
-          cells[kFirstUnderpromotionPlane + 3 * kind + direction] |= bit_of(cell);
-        }
-      }
-    }
-    return false;
-  });
-  int32_t count = 0;
-  const auto write_plane_actions = [&](int plane) {
-    for (Bitboard origins = cells[plane]; origins;) actions[count++] = 64 * plane + pop_lowest(origins);
-  };
-  while (used) write_plane_actions(pop_lowest(used));
-  if (promoting) {
-    for (int plane = kFirstUnderpromotionPlane; plane < kNumActionPlanes; ++plane) write_plane_actions(plane);
-  }
-  return count;
-}
 
 // The bits of a byte as eight bytes of 0 and 1, the lowest first.
 struct SpreadTable {

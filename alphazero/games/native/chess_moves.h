@@ -51,25 +51,18 @@ inline Bitboard pawn_targets(int turn, int origin, Bitboard occupied, Bitboard e
 }
 
 inline Bitboard king_targets(const Position& position, int king, Bitboard checkers) {
-  const Bitboard enemy = position.enemy();
   const Bitboard occupied = position.occupied();
   // The king does not shield the squares behind it from a slider.
-  const Bitboard without_king = occupied ^ bit_of(king);
-  Bitboard targets = 0;
-  Bitboard candidates = kAttacks.king[king] & ~position.own();
-  while (candidates) {
-    const int target = pop_lowest(candidates);
-    if (!attackers(position, target, enemy, without_king)) targets |= bit_of(target);
-  }
+  const Bitboard attacked = attacked_squares(position, position.turn ^ 1, occupied ^ bit_of(king));
+  Bitboard targets = kAttacks.king[king] & ~position.own() & ~attacked;
   if (checkers || !position.castling) return targets;
   for (int side = 0; side < 2; ++side) {
     const Castling& castling = kCastlings[2 * position.turn + side];
-    if (!(position.castling & castling.right) || (kAttacks.between[king][castling.rook_from] & occupied)) continue;
     // The rook lands on the square that the king passes.
-    if (!attackers(position, castling.rook_to, enemy, occupied) &&
-        !attackers(position, castling.king_to, enemy, occupied)) {
-      targets |= bit_of(castling.king_to);
-    }
+    const bool is_legal = (position.castling & castling.right) &&
+                          !(kAttacks.between[king][castling.rook_from] & occupied) &&
+                          !(attacked & (bit_of(castling.rook_to) | bit_of(castling.king_to)));
+    if (is_legal) targets |= bit_of(castling.king_to);
   }
   return targets;
 }

@@ -93,6 +93,21 @@ inline Position unpack(const PackedPosition& packed) {
   return position;
 }
 
+// What a square is xor-ed with to get its cell: Black's ranks are mirrored.
+constexpr int orientation(int turn) { return turn == kBlack ? 56 : 0; }
+
+// The position as the player to move sees it, as White; without its key.
+inline PackedPosition seen_by_mover(const PackedPosition& packed) {
+  if (packed.turn == kWhite) return packed;
+  PackedPosition seen;
+  const auto& [ones, twos, fours] = packed.kind_bits;
+  seen.black = mirrored((ones | twos | fours) & ~packed.black);
+  for (int bit = 0; bit < 3; ++bit) seen.kind_bits[bit] = mirrored(packed.kind_bits[bit]);
+  seen.castling = static_cast<uint8_t>(packed.castling >> 2);
+  if (packed.en_passant != kNoSquare) seen.en_passant = static_cast<uint8_t>(packed.en_passant ^ orientation(kBlack));
+  return seen;
+}
+
 struct ZobristTables {
   uint64_t piece[2][kNumKinds][64];
   uint64_t castling[16];
@@ -144,6 +159,28 @@ inline Bitboard attackers(const Position& position, int square, Bitboard by, Bit
                (kAttacks.knight[square] & pieces[kKnight]) | (kAttacks.king[square] & pieces[kKing]) |
                (bishop_attacks(square, occupied) & (pieces[kBishop] | pieces[kQueen])) |
                (rook_attacks(square, occupied) & (pieces[kRook] | pieces[kQueen])));
+}
+
+// The squares that `color` attacks, on a board where just `occupied` is occupied. All pieces at once and without a
+// branch: for more than two squares that is quicker than to ask for each.
+inline Bitboard attacked_squares(const Position& position, int color, Bitboard occupied) {
+  const Bitboard* pieces = position.pieces;
+  const Bitboard by = position.colors[color];
+  const Bitboard straight = by & (pieces[kRook] | pieces[kQueen]);
+  const Bitboard diagonal = by & (pieces[kBishop] | pieces[kQueen]);
+  const Bitboard knights = by & pieces[kKnight];
+  const Bitboard pawns = by & pieces[kPawn];
+  const Bitboard empty = ~occupied;
+  const Bitboard beside = all_shifted<-1, 0>(knights) | all_shifted<1, 0>(knights);
+  const Bitboard two_beside = all_shifted<-2, 0>(knights) | all_shifted<2, 0>(knights);
+  const Bitboard pawns_ahead = color == kWhite ? pawns << 8 : pawns >> 8;
+  return all_slides<0, 1>(straight, empty) | all_slides<1, 0>(straight, empty) |
+         all_slides<0, -1>(straight, empty) | all_slides<-1, 0>(straight, empty) |
+         all_slides<1, 1>(diagonal, empty) | all_slides<1, -1>(diagonal, empty) |
+         all_slides<-1, -1>(diagonal, empty) | all_slides<-1, 1>(diagonal, empty) |
+         beside << 16 | beside >> 16 | two_beside << 8 | two_beside >> 8 |
+         all_shifted<-1, 0>(pawns_ahead) | all_shifted<1, 0>(pawns_ahead) |
+         kAttacks.king[lowest(by & pieces[kKing])];
 }
 
 inline bool in_check(const Position& position) {
