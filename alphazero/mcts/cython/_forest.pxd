@@ -309,10 +309,9 @@ cdef inline double first_play_q_value(const Forest* forest, const Edge* edge_her
 
 
 cdef inline double puct_score(const Edge* edge, double exploration, double unvisited_q_value) noexcept nogil:
-    cdef double q_value = unvisited_q_value
-    if edge.visit_count > 0:
-        q_value = edge.value_sum / edge.visit_count
-    return q_value + exploration * edge.prior / (1 + edge.visit_count)
+    if edge.visit_count == 0:  # division by 1 + 0 changes nothing
+        return unvisited_q_value + exploration * edge.prior
+    return edge.value_sum / edge.visit_count + exploration * edge.prior / (1 + edge.visit_count)
 
 
 cdef inline void finish_leaf(
