@@ -289,8 +289,7 @@ def best_action(statistics: RootStatistics) -> int:
     What the solver has proven goes before visits: only moves proven to win count if there are any, else only
     those not proven to lose if there are any.
     """
-    visits = np.where(_not_worse_by_proof(statistics), statistics.visit_counts, -1)
-    return int(statistics.actions[int(np.argmax(visits))])
+    return int(statistics.actions[int(_visits_that_count(statistics, -1).argmax())])
 
 
 def sample_action(statistics: RootStatistics, temperature: float, generator: np.random.Generator) -> int:
@@ -298,20 +297,25 @@ def sample_action(statistics: RootStatistics, temperature: float, generator: np.
 
     Of the moves that count in `best_action`; if none of them was visited, the lowest.
     """
-    visits = np.where(_not_worse_by_proof(statistics), statistics.visit_counts, 0)
-    if not visits.any():
+    visits = _visits_that_count(statistics, 0)
+    if not np.count_nonzero(visits):
         return best_action(statistics)
     weights = visits / visits.max()
     weights = weights ** (1.0 / temperature)
-    cumulative = np.cumsum(weights)
-    return int(
-        statistics.actions[np.searchsorted(cumulative, generator.random() * cumulative[-1], side="right")]
-    )
+    cumulative = weights.cumsum()
+    drawn = cumulative.searchsorted(generator.random() * cumulative[-1], side="right")
+    return int(statistics.actions[drawn])
 
 
-def _not_worse_by_proof(statistics: RootStatistics) -> npt.NDArray[np.bool_]:
-    """Return bool [E]: the moves proven to win if any, else those not proven to lose if any, else all."""
+def _visits_that_count(statistics: RootStatistics, otherwise: int) -> IntArray:
+    """Return int32 [E]: the visits of the moves proven to win if any, else of those not proven to lose if any,
+    else of all; `otherwise` in place of the others'.
+
+    (`np.count_nonzero` takes a fifth of the time of `any`, which every move of every game would pay for.)
+    """
+    if not np.count_nonzero(statistics.proven):
+        return statistics.visit_counts
     for moves in (statistics.proven > 0, statistics.proven == 0):
-        if moves.any():
-            return moves
-    return np.ones(len(statistics.actions), np.bool_)
+        if np.count_nonzero(moves):
+            return np.where(moves, statistics.visit_counts, np.int32(otherwise))
+    return statistics.visit_counts
