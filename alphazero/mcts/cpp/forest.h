@@ -12,12 +12,6 @@
 #include "alphazero/mcts/cpp/tree.h"
 #include "alphazero/mcts/tree_ops.h"
 
-#if defined(__GNUC__)
-#define ALPHAZERO_PREFETCH(address) __builtin_prefetch(address)
-#else
-#define ALPHAZERO_PREFETCH(address) static_cast<void>(address)
-#endif
-
 namespace alphazero {
 
 enum class Status : int32_t { kDone, kNotInFlight, kNoActions, kOutOfMemory };

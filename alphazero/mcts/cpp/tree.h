@@ -23,6 +23,12 @@
 #include <limits>
 #include <utility>
 
+#if defined(__GNUC__)
+#define ALPHAZERO_PREFETCH(address) __builtin_prefetch(address)
+#else
+#define ALPHAZERO_PREFETCH(address) static_cast<void>(address)
+#endif
+
 namespace alphazero {
 
 constexpr int32_t kNoNode = -1;
@@ -194,36 +200,30 @@ class Tree {
   // count is returned; new_blocks is scratch (old number -> block after the move). Memory for as much as there
   // was is kept.
   int32_t keep_subtree(int32_t root_edge_index, int32_t* kept, int32_t* new_blocks) {
-    int32_t block = links(root())[root_edge_index].child;
-    const int32_t first = node(block)->number;
-    const int32_t end = used_;
-    int32_t kept_count = 0;
+    const int32_t kept_count = subtree_blocks(links(root())[root_edge_index].child, kept);
     root_edge = edges(root())[root_edge_index];
     if (marked_) root_mark = marks(root())[root_edge_index];
     give_back();
     used_ = 0;
-    while (block < end) {
-      const Node old = *node(block);
-      const int32_t size = block_words(&old);
-      const int32_t parent_block = old.parent < first ? kNoBlock : new_blocks[old.parent];
-      new_blocks[old.number] = kNoBlock;
-      if (old.number == first || parent_block != kNoBlock) {
-        std::memmove(words_.data() + used_, words_.data() + block, static_cast<size_t>(size) * sizeof(double));
-        Node* moved = node(used_);
-        moved->number = kept_count;
+    for (int32_t number = 0; number < kept_count; ++number) {
+      const Node* old = node(kept[number]);
+      const int32_t old_number = old->number;
+      const int32_t size = block_words(old);
+      std::memmove(words_.data() + used_, old, static_cast<size_t>(size) * sizeof(double));
+      Node* moved = node(used_);
+      moved->number = number;
+      if (number == 0) {
         moved->parent = kNoNode;
-        if (parent_block != kNoBlock) {
-          Node* parent = node(parent_block);
-          moved->parent = parent->number;
-          links(parent)[old.parent_edge].child = used_;
-        }
-        if (marked_) block_of_[kept_count] = used_;
-        kept[kept_count++] = old.number;
-        new_blocks[old.number] = used_;
-        last_block_ = used_;
-        used_ += size;
+      } else {
+        Node* parent = node(new_blocks[moved->parent]);
+        moved->parent = parent->number;
+        links(parent)[moved->parent_edge].child = used_;
       }
-      block += size;
+      if (marked_) block_of_[number] = used_;
+      kept[number] = old_number;
+      new_blocks[old_number] = used_;
+      last_block_ = used_;
+      used_ += size;
     }
     node_count_ = kept_count;
     return kept_count;
@@ -250,6 +250,24 @@ class Tree {
 
   bool has_room(int64_t more_words) {
     return words_.reserve(int64_t{used_} + more_words + spare_words_, kFirstWords);
+  }
+
+  // Fill `blocks` with those of the node at block `top` and of all below it, ascending; return their number. By the
+  // links: to walk over all the blocks of a tree would fetch a line from memory for each node that is left out.
+  int32_t subtree_blocks(int32_t top, int32_t* blocks) const {
+    int32_t count = 0;
+    blocks[count++] = top;
+    for (int32_t looked_at = 0; looked_at < count; ++looked_at) {
+      Node* here = node(blocks[looked_at]);
+      for (int32_t edge = 0; edge < here->edge_count; ++edge) {
+        const int32_t child = links(here)[edge].child;
+        if (child == kNoBlock) continue;
+        ALPHAZERO_PREFETCH(words_.data() + child);
+        blocks[count++] = child;
+      }
+    }
+    std::sort(blocks, blocks + count);
+    return count;
   }
 
   // What the search before needed, the next one probably needs too; what a larger one needed once, it does not.

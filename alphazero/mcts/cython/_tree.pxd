@@ -19,6 +19,7 @@ All inline: compiled into `_trees.pyx`, its only user. Axis letters: M nodes of 
 from libc.stdint cimport INT32_MAX, int32_t, int64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memmove
+from libcpp.algorithm cimport sort
 
 cdef extern from *:
     """
@@ -242,11 +243,8 @@ cdef inline int32_t keep_subtree(Tree* tree, int32_t root_edge, int32_t* kept, i
     """
     give_back(tree)
     cdef Node* root = node_at(tree, 0)
-    cdef int32_t block = links_of(root)[root_edge].child
-    cdef int32_t first = node_at(tree, block).number
-    cdef int32_t end = tree.used
-    cdef int32_t kept_count = 0
-    cdef int32_t size, old_number, parent_block
+    cdef int32_t kept_count = subtree_blocks(tree, links_of(root)[root_edge].child, kept)
+    cdef int32_t size, old_number, i
     cdef Node* node
     cdef Node* parent
     tree.root_edge.value_sum = edges_of(root)[root_edge].value_sum
@@ -254,34 +252,51 @@ cdef inline int32_t keep_subtree(Tree* tree, int32_t root_edge, int32_t* kept, i
     if tree.marked:
         tree.root_mark = marks_of(root)[root_edge]
     tree.used = 0
-    while block < end:
-        node = node_at(tree, block)
+    for i in range(kept_count):
+        node = node_at(tree, kept[i])
         size = block_words(tree, node)
         old_number = node.number
-        parent_block = NO_BLOCK if node.parent < first else new_blocks[node.parent]
-        if old_number == first or parent_block != NO_BLOCK:
-            memmove(tree.words + tree.used, tree.words + block, size * sizeof(double))
-            node = node_at(tree, tree.used)
-            node.number = kept_count
+        memmove(tree.words + tree.used, node, size * sizeof(double))
+        node = node_at(tree, tree.used)
+        node.number = i
+        if i == 0:
             node.parent = NO_NODE
-            if parent_block != NO_BLOCK:
-                parent = node_at(tree, parent_block)
-                node.parent = parent.number
-                links_of(parent)[node.parent_edge].child = tree.used
-            if tree.marked:
-                tree.block_of[kept_count] = tree.used
-            kept[kept_count] = old_number
-            kept_count += 1
-            new_blocks[old_number] = tree.used
-            tree.last_block = tree.used
-            tree.used += size
         else:
-            new_blocks[old_number] = NO_BLOCK
-        block += size
+            parent = node_at(tree, new_blocks[node.parent])
+            node.parent = parent.number
+            links_of(parent)[node.parent_edge].child = tree.used
+        if tree.marked:
+            tree.block_of[i] = tree.used
+        kept[i] = old_number
+        new_blocks[old_number] = tree.used
+        tree.last_block = tree.used
+        tree.used += size
     tree.node_count = kept_count
     tree.path_length = 0
     tree.waits = False
     return kept_count
+
+
+cdef inline int32_t subtree_blocks(const Tree* tree, int32_t top, int32_t* blocks) noexcept nogil:
+    """Fill `blocks` with those of the node at block `top` and of all below it, ascending; return their number.
+
+    By the links: to walk over all the blocks of a tree would fetch a line from memory for each node that is left out.
+    """
+    cdef int32_t count = 1
+    cdef int32_t looked_at = 0
+    cdef int32_t edge
+    cdef const Node* node
+    blocks[0] = top
+    while looked_at < count:
+        node = node_at(tree, blocks[looked_at])
+        looked_at += 1
+        for edge in range(node.edge_count):
+            if links_of(node)[edge].child != NO_BLOCK:
+                blocks[count] = links_of(node)[edge].child
+                prefetch(tree.words + blocks[count])
+                count += 1
+    sort(blocks, blocks + count)
+    return count
 
 
 # ---- finding one's way in the blocks ----
