@@ -56,8 +56,9 @@ inline Move action_to_move(const Position& position, int32_t action) {
           static_cast<uint8_t>(promotion)};
 }
 
-// The legal actions of a position, as the cells from which a piece may leave by each plane. All pieces that move
-// alike are worked out at once: the targets, shifted back along the plane's move, meet the pieces that make it.
+// The legal actions of a position: for each plane the cells that a piece may leave so. All pieces that move alike are
+// worked out at once: the allowed targets, shifted back by the plane's move, meet the pieces that make it. Checks and
+// pins are worked out first, as in `for_each_piece`, which goes piece by piece.
 class ActionPlanes {
  public:
   // `position` is seen by the player to move: as White.
@@ -94,6 +95,7 @@ class ActionPlanes {
     add_king(bit_of(king), king_targets(position, king, checkers), kEight);
 
     const Bitboard pawns = own & pieces[kPawn];
+    // `allowed` is asked of the target alone: a pawn may pass over a square that does not answer a check.
     const Bitboard unblocked = pawns & free[0] & all_shifted<0, -1>(empty);
     const Bitboard two_steps = unblocked & rank_of(1) & all_shifted<0, -2>(empty & allowed);
     Bitboard right = pawns & free[1] & all_shifted<-1, -1>(enemy & allowed);
@@ -137,16 +139,17 @@ class ActionPlanes {
   }
 
   template <int direction>
-  void set_slides(Bitboard movers, Bitboard allowed, Bitboard empty) {
-    set_distances<direction>(movers, allowed, empty, std::make_integer_sequence<int, kDistances>{});
+  void set_slides(Bitboard sliders, Bitboard allowed, Bitboard empty) {
+    set_distances<direction>(sliders, allowed, empty, std::make_integer_sequence<int, kDistances>{});
   }
 
+  // `sliders` shrinks to those whose way is empty so far. `passed` squares lie between a slider and its target.
   template <int direction, int... passed>
-  void set_distances(Bitboard movers, Bitboard allowed, Bitboard empty, std::integer_sequence<int, passed...>) {
-    constexpr Offset step = kCompass[direction];
+  void set_distances(Bitboard sliders, Bitboard allowed, Bitboard empty, std::integer_sequence<int, passed...>) {
+    constexpr Offset kBack = {-kCompass[direction].files, -kCompass[direction].ranks};
     ((set(plane_of(direction, passed + 1),
-          movers & all_shifted<-step.files*(passed + 1), -step.ranks*(passed + 1)>(allowed)),
-      movers &= all_shifted<-step.files*(passed + 1), -step.ranks*(passed + 1)>(empty)),
+          sliders & all_shifted<kBack.files * (passed + 1), kBack.ranks * (passed + 1)>(allowed)),
+      sliders &= all_shifted<kBack.files * (passed + 1), kBack.ranks * (passed + 1)>(empty)),
      ...);
   }
 

@@ -76,7 +76,7 @@ struct Line {
 template <int files, int ranks>
 constexpr Bitboard all_shifted(Bitboard squares) {
   static_assert(files > -8 && files < 8 && ranks > -8 && ranks < 8);
-  constexpr Bitboard kFiles = (files >= 0 ? 0xFF >> files : 0xFF << -files & 0xFF) * Bitboard{0x0101010101010101};
+  constexpr Bitboard kFiles = (files >= 0 ? 0xFF >> files : (0xFF << -files) & 0xFF) * Bitboard{0x0101010101010101};
   constexpr int kBits = 8 * ranks + files;
   if constexpr (kBits >= 0) {
     return (squares & kFiles) << kBits;
@@ -157,14 +157,14 @@ inline Bitboard bishop_attacks(int square, Bitboard occupied) {
   return slide(lines[0], occupied) | slide(lines[1], occupied);
 }
 
-// The squares that `sliders` attack in one direction, all at once: after each line they have spread twice as far.
+// The squares that `sliders` attack in one direction, all at once. They spread over `empty` squares by 1, 2 and 4
+// steps, so by up to 7; one step further is what they attack.
 template <int files, int ranks>
 constexpr Bitboard all_slides(Bitboard sliders, Bitboard empty) {
   sliders |= empty & all_shifted<files, ranks>(sliders);
   empty &= all_shifted<files, ranks>(empty);
   sliders |= empty & all_shifted<2 * files, 2 * ranks>(sliders);
   empty &= all_shifted<2 * files, 2 * ranks>(empty);
-  // 4 more steps reach the edge from anywhere, but for 7 in all: the last one is the attack itself.
   sliders |= empty & all_shifted<4 * files, 4 * ranks>(sliders);
   return all_shifted<files, ranks>(sliders);
 }
