@@ -33,9 +33,14 @@ rm -rf build
 
 # A debug build: bounds checks of Cython besides, and little optimization, which keeps the build short.
 sanitizers="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1"
-CFLAGS=$sanitizers LDFLAGS="-fsanitize=address,undefined" \
+# CPPFLAGS, because setuptools does not hand CFLAGS to the C++ compiler.
+CPPFLAGS=$sanitizers LDFLAGS="-fsanitize=address,undefined" \
     ALPHAZERO_DEBUG_BUILD=1 ALPHAZERO_NATIVE=require \
     "$python" setup.py --quiet build_ext --inplace ${SANITIZE_JOBS:+-j"$SANITIZE_JOBS"}
+for module in $(find alphazero -name '*.so'); do
+    grep -q __asan_report "$module" && grep -q __ubsan_handle "$module" ||
+        { echo "error: $module was built without the sanitizers" >&2; exit 1; }
+done
 
 # Python itself leaks by design and is not instrumented; its allocator would hide errors from the sanitizer.
 export LD_PRELOAD="$asan $ubsan $stdcxx"
