@@ -53,7 +53,7 @@ def test_each_pyx_is_one_extension_beside_it(tmp_path: Path) -> None:
 
 
 def test_a_build_s_record_names_compiler_flags_versions_and_sources(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CFLAGS", "-march=native")
+    monkeypatch.setenv("CPPFLAGS", "-march=native")
     monkeypatch.setenv("ALPHAZERO_DEBUG_BUILD", "1")
     record = native_build.build_record(native_build.clone_root(), None)
     assert record["environment_flags"] == {
