@@ -198,6 +198,8 @@ def legal_priors(
         raise MemoryError(f"no memory for {policy_logits.shape[1]} actions")
     with nogil:
         for row in range(rows):
+            if offsets[row + 1] <= offsets[row]:  # a plug-in's mistake, which the trees refuse with its node's number
+                continue
             softmax(
                 &policy_logits[row, 0], &actions[offsets[row]], offsets[row + 1] - offsets[row],
                 exponentials, &priors[offsets[row]],
@@ -208,12 +210,10 @@ def legal_priors(
 cdef inline void softmax(
     const float* logits, const int32_t* actions, int32_t count, double* exponentials, float* priors
 ) noexcept nogil:
-    """logits float32 [A] IN; actions int32 [count] IN; exponentials scratch [A]; priors float32 [count] OUT."""
+    """logits float32 [A] IN; actions int32 [count > 0] IN; exponentials scratch [A]; priors float32 [count] OUT."""
     cdef double largest
     cdef double total = 0.0
     cdef int32_t i
-    if count <= 0:  # a plug-in's mistake, which the trees refuse with its node's number
-        return
     largest = logits[actions[0]]
     for i in range(1, count):
         largest = max(largest, <double>logits[actions[i]])
