@@ -26,10 +26,12 @@ from alphazero.selfplay.game_group import GameGroup
 from alphazero.training.learner import Learner
 from alphazero.training.prefetch import BatchPrefetcher
 from alphazero.training.replay_buffer import ReplayBuffer
+from alphazero.training.targets import Batch
 
 ROUNDS = 10
 POSITIONS = 4_000  # in the replay buffer; sampling costs the same whatever their number
 GAMES, SIMULATIONS = 32, 8  # how they are generated: quickly
+COPIES = 20  # of a batch, to time one
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class LearnerSpeed:
         training_steps_per_second: through replay buffer and prefetcher.
         training_steps_per_second_on_device: on one batch that already lies on the device.
         fed_share: the first / the second.
+        batch_copy_ms: of one batch to a CUDA device; None on a CPU, where nothing is copied.
         device: of the learner.
         batch_size: positions a step.
     """
@@ -47,6 +50,7 @@ class LearnerSpeed:
     training_steps_per_second: Estimate
     training_steps_per_second_on_device: Estimate
     fed_share: Estimate
+    batch_copy_ms: float | None
     device: str
     batch_size: int
 
@@ -66,9 +70,15 @@ def measure_learner(
         for _ in range(ROUNDS):
             fed.append(_rate(lambda: learner.train_step(batches.get(), 0.0), seconds / ROUNDS / 2))
             unfed.append(_rate(lambda: learner.train_step(on_device, 0.0), seconds / ROUNDS / 2))
+        copy_ms = batch_copy_ms(learner, batch)
     device = resolve_device(config.inference.device)
     return LearnerSpeed(
-        median_estimate(fed), median_estimate(unfed), ratio_estimate(fed, unfed), str(device), len(batch)
+        training_steps_per_second=median_estimate(fed),
+        training_steps_per_second_on_device=median_estimate(unfed),
+        fed_share=ratio_estimate(fed, unfed),
+        batch_copy_ms=copy_ms,
+        device=str(device),
+        batch_size=len(batch),
     )
 
 
@@ -93,6 +103,22 @@ def learner_at_work(config: Config, positions: int) -> Iterator[tuple[Learner, B
     )
     with prefetcher:
         yield learner, prefetcher
+
+
+def batch_copy_ms(learner: Learner, batch: Batch) -> float | None:
+    """Return how long `batch`, as the prefetcher hands it out, takes to the learner's device, in milliseconds.
+
+    None where it does not leave the processor's memory.
+    """
+    device = learner.to_device(batch).observations.device
+    if device.type != "cuda":
+        return None
+    torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    for _ in range(COPIES):
+        learner.to_device(batch)
+    torch.cuda.synchronize(device)
+    return 1e3 * (time.perf_counter() - start) / COPIES
 
 
 def quick_episodes(config: Config, positions: int) -> list[Episode]:

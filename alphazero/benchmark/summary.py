@@ -180,7 +180,8 @@ def _metrics(variant: Row, windows: Windows, moves_a_game: float | None, simulat
     row[LEAVES] = leaves
     row[JUDGED_BY] = leaves * to_a_leaf if leaves is not None and to_a_leaf is not None else None
     learner = windows.get(variant["keys"][LEARNER], [])
-    row["training_steps_per_second"] = _median(_values(learner, "training_steps_per_second"))
+    for name in ("training_steps_per_second", "batch_copy_ms"):
+        row[name] = _median(_values(learner, name))
     row["engine"] = next((window["engine"] for window in selfplay if window["engine"]), "")
     row["games_per_hour"] = None
     if row[JUDGED_BY] is not None and moves_a_game is not None:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import psutil
 import torch
 
-from alphazero.benchmark.learner_speed import learner_at_work
+from alphazero.benchmark.learner_speed import batch_copy_ms, learner_at_work
 from alphazero.config import Config
 from alphazero.games.registry import get_game
 from alphazero.metrics.sampler import GpuSampler, ProcessSampler
@@ -125,7 +125,12 @@ def measure_learner_window(config: Config, seconds: float, steps: int = 0) -> Wi
             learner.train_step(batches.get(), 0.0)
             done += 1
             elapsed = time.perf_counter() - started
-        return Window(elapsed, {"training_steps_per_second": done / elapsed}, foreign_cpu=foreign.cores(None))
+        measured = {"training_steps_per_second": done / elapsed}
+        foreign_cpu = foreign.cores(None)
+        copy_ms = batch_copy_ms(learner, batches.get())
+        if copy_ms is not None:
+            measured["batch_copy_ms"] = copy_ms
+        return Window(elapsed, measured, foreign_cpu=foreign_cpu)
 
 
 def initial_weights(config: Config) -> dict[str, npt.NDArray[np.float32]]:

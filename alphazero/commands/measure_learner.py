@@ -39,4 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
         f"{'batch on the device':<24}{interval_text(speed.training_steps_per_second_on_device, 2)} steps/s\n"
         f"{'share of it':<24}{interval_text(speed.fed_share, 3)}"
     )
+    if speed.batch_copy_ms is not None:
+        print(f"{'copy of a batch':<24}{speed.batch_copy_ms:.3f} ms")
     return 0

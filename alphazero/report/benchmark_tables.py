@@ -17,6 +17,7 @@ SHOWN = (
     "simulations_per_second",
     "games_per_hour",
     "training_steps_per_second",
+    "batch_copy_ms",
     "share_of_ceiling",
     "fill_rate",
     "inference_latency_ms",

@@ -98,7 +98,7 @@ class FakeMeasurer:
         return Window(1.0, {**counts, **rates}, "fake", 0.0, [0] * 10 + [30] * 10, samples)
 
     def learner(self, config: Config, budget: Budget, number: int) -> Window:
-        return Window(1.0, {"training_steps_per_second": 10.0})
+        return Window(1.0, {"training_steps_per_second": 10.0, "batch_copy_ms": 0.25})
 
     def ceiling(self, config: Config, budget: Budget, number: int) -> Window:
         return Window(1.0, {"1": 100.0, "64": 5000.0}, "fake float32")

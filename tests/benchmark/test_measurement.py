@@ -45,6 +45,7 @@ def test_speed_ups_are_ratios_to_the_baseline_and_gains_to_the_row_above(
     assert rows.loc["ladder/adaptive", "gain_low"] <= 2 <= rows.loc["ladder/adaptive", "gain_high"]
     assert (rows.loc["ladder/batching", ["expected_low", "expected_high"]] == [3, 4]).all()
     assert rows.loc["ladder/batching", "share_of_ceiling"] == pytest.approx(6464 / 5000)
+    assert rows.loc["ladder/batching", "batch_copy_ms"] == 0.25  # of the learner's window
     # a game has 300 / 10 positions of 20 simulations, and there are two simulations to a leaf
     assert rows.loc["baseline", "games_per_hour"] == pytest.approx(3600 * 2 * 404 / (20 * 30), rel=0.02)
 

@@ -142,6 +142,7 @@ def test_the_learner_is_measured_fed_and_unfed(capsys: pytest.CaptureFixture[str
         data["training_steps_per_second_on_device"]["value"],
     )
     assert data["fed_share"]["value"] == pytest.approx(fed / unfed)
+    assert (data["batch_copy_ms"] is None) == (data["device"] == "cpu")
     assert {name for name, value in data.items() if isinstance(value, dict)} - {"network"} <= set(CATALOG)
 
 
