@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from alphazero.benchmark.window import Window
+from alphazero.benchmark.window import LONGEST_LEARNER_S, Window
 from alphazero.benchmark.window_log import CEILING, LEARNER, SELFPLAY, WindowLog, WindowRow
 from alphazero.config import Config
 from alphazero.errors import UserError
@@ -42,7 +42,8 @@ class Budget:
         rounds: windows of each configuration.
         window_s, warm_up_s: seconds of a self-play window, and of play before it.
         learner_s, ceiling_s: seconds of a learner window, and of all batch sizes of an engine together.
-        learner_steps: training steps of a learner window, instead of seconds; 0: seconds.
+        learner_steps: training steps of a learner window, instead of seconds, but not for longer than
+            `LONGEST_LEARNER_S`; 0: seconds.
         minutes: no further round is begun if it would not end within so many; one is always done. With the
             build before it and the tables after it, `benchmark_all` is to end within 25 minutes on 2 cores.
     """
@@ -60,9 +61,10 @@ class Budget:
         kinds = Counter(job.kind for job in jobs)
         blocks = max(1, math.ceil((kinds[SELFPLAY] - 1) / BLOCK)) if kinds[SELFPLAY] else 0
         windows = max(0, kinds[SELFPLAY] - 1) + blocks
+        learner_s = LONGEST_LEARNER_S if self.learner_steps else self.learner_s
         return (
             windows * (START_ALLOWANCE_S + self.warm_up_s + self.window_s)
-            + kinds[LEARNER] * (LEARNER_ALLOWANCE_S + self.learner_s)
+            + kinds[LEARNER] * (LEARNER_ALLOWANCE_S + learner_s)
             + kinds[CEILING] * (ENGINE_ALLOWANCE_S + self.ceiling_s)
         )
 

@@ -36,6 +36,7 @@ POLL_S = 0.1
 SAMPLE_S = 0.5  # between two looks at how busy the machine is
 REPLAY_POSITIONS = 2_000
 WARM_UP_STEPS = 3
+LONGEST_LEARNER_S = 30.0  # a large network on a CPU takes seconds a step
 SAMPLED = ("time_s", "cpu_utilization", "gpu_utilization")
 
 
@@ -114,14 +115,17 @@ def measure_selfplay_window(config: Config, seconds: float, warm_up_s: float, nu
 
 
 def measure_learner_window(config: Config, seconds: float, steps: int = 0) -> Window:
-    """Train on made-up games for `seconds`, or for `steps` if given, fed as in a real run."""
+    """Train on made-up games for `seconds`, fed as in a real run.
+
+    steps: if given, so many training steps instead, or what `LONGEST_LEARNER_S` has room for.
+    """
     with learner_at_work(config, REPLAY_POSITIONS) as (learner, batches):
         for _ in range(WARM_UP_STEPS):
             learner.train_step(batches.get(), 0.0)
         foreign = _ForeignCpu()
         done, elapsed = 0, 0.0
         started = time.perf_counter()
-        while done < steps if steps else elapsed < seconds:
+        while (done < steps and elapsed < LONGEST_LEARNER_S) if steps else elapsed < seconds:
             learner.train_step(batches.get(), 0.0)
             done += 1
             elapsed = time.perf_counter() - started

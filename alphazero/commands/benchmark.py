@@ -55,7 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     compare = parts.add_parser("compare", help=text, description=text[0].upper() + text[1:] + ".")
     add_config_arguments(compare)
     _add_measuring_options(compare)
-    compare.add_argument("--steps", type=int, metavar="N", help="training steps to time the learner over")
+    compare.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="training steps to time the learner over, or as many as 30 s have room for",
+    )
     compare.add_argument("--json", action="store_true", help="print JSON (keys: docs/metrics.md)")
 
     text = "put several machines' measurements side by side"
