@@ -123,13 +123,13 @@ def missing_extensions_problem():
 def print_summary():
     """Print the tables of the run that was asked for, if its report was written by this very invocation."""
     folder = Path("results", RUN.folder)
-    report = folder / "report.html"
-    if not report.exists() or report.stat().st_mtime < PARSED_AT:
+    page = folder / "report.html"
+    if not page.exists() or page.stat().st_mtime < PARSED_AT:
         return
     for table in ("solved_positions.md", "matches.md"):
         if (folder / "tables" / table).exists():
             print("\n" + (folder / "tables" / table).read_text(encoding="utf-8"))
-    print(f"report: {report.as_posix()}")
+    print(f"report: {page.as_posix()}")
 
 
 PARSED_AT = time.time()
