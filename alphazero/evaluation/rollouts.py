@@ -47,6 +47,7 @@ class RandomRollouts:
 
     def __init__(self, game: Game, states: States, num_trees: int) -> None:
         self._states = states
+        self._compiled = getattr(states, "random_rollouts", None)  # an arena in C++ has it
         self._actions = np.zeros(num_trees * game.max_legal_actions, np.int32)
         self._equal_logits = np.zeros((num_trees, game.num_actions), np.float32)
 
@@ -59,9 +60,22 @@ class RandomRollouts:
             trees, leaves: int32 [K], nodes where the game goes on, each tree at most once.
             streams: uint64 [number of trees], indexed by tree; those of `trees` advance.
         """
+        own = streams[trees]
+        if self._compiled is None:
+            results = self._play_out(trees, leaves, own)
+        else:
+            results = np.zeros(len(trees), np.float32)
+            self._compiled(trees, leaves, own, self._actions, results)
+        streams[trees] = own
+        return self._equal_logits[: len(trees)], results
+
+    def _play_out(self, trees: IntArray, nodes: IntArray, streams: StreamArray) -> LogitArray:
+        """Return the values, float32 [K]; `streams` [K] advance. All games make a move at a time.
+
+        `random_rollout` in alphazero/games/native/rollouts.h is the same, a game after the other.
+        """
         results = np.zeros(len(trees), np.float32)
-        rows = np.arange(len(trees))
-        nodes, own = leaves, streams[trees]
+        rows, own = np.arange(len(trees)), streams.copy()
         sign = 1.0  # turns a value for the player to move now into one for the player at the leaf
         while len(rows):
             nodes, sign = self._random_moves(trees, nodes, own), -sign
@@ -70,9 +84,9 @@ class RandomRollouts:
             ended = terminal != 0
             if ended.any():
                 results[rows[ended]] = sign * values[ended]
-                streams[trees[ended]] = own[ended]
+                streams[rows[ended]] = own[ended]
                 rows, trees, nodes, own = (array[~ended] for array in (rows, trees, nodes, own))
-        return self._equal_logits[: len(results)], results
+        return results
 
     def _random_moves(self, trees: IntArray, nodes: IntArray, streams: StreamArray) -> IntArray:
         """Play one random legal move in each position; return the nodes that hold the new positions."""

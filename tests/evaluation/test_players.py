@@ -111,16 +111,24 @@ def test_rollouts_are_for_the_player_to_move() -> None:
     assert {0.0, 1.0} == set(values.tolist())
 
 
-def test_rollouts_of_python_rules_and_native_ones_agree() -> None:
-    game = get_game("connect_four")
-    native = game.native_states(3)
+@pytest.mark.parametrize("game_name", ["connect_four", "chess"])
+def test_compiled_rollouts_are_those_of_python(game_name: str) -> None:
+    game = get_game(game_name)
+    native = game.native_states(4)
     if native is None:
         pytest.skip("the native rules are not built")
-    trees, roots = np.arange(3, dtype=np.int32), np.zeros(3, np.int32)
-    results = []
-    for states in (native, PythonStates(game, 3)):
-        for tree in range(3):
-            states.set_root(tree, (tree,))
-        rollouts, own = RandomRollouts(game, states, 3), streams(3)
-        results.append([rollouts.evaluate(trees, roots, own)[1].tolist() for _ in range(20)])
-    assert results[0] == results[1]
+    python = PythonStates(game, 4)
+    for states in (native, python):
+        for tree in range(4):
+            states.set_root(tree, (game.legal_actions(game.initial_state())[tree],))
+    answers = []
+    for states in (native, python):
+        rollouts, own, values = RandomRollouts(game, states, 4), streams(4), []
+        for trees in ([0, 1, 2, 3], [3, 1], [2], []):  # any trees, in any order: each has its own stream
+            chosen = np.array(trees, np.int32)
+            logits, leaf_values = rollouts.evaluate(chosen, np.zeros_like(chosen), own)
+            assert logits.shape == (len(trees), game.num_actions)
+            values.append(leaf_values.tolist())
+        answers.append((values, own.tolist()))
+    assert answers[0] == answers[1]
+    assert answers[0][1] != streams(4).tolist()

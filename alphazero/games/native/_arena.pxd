@@ -1,6 +1,6 @@
 """The C++ arena as Cython sees it, and the class that carries one across to Python."""
 
-from libc.stdint cimport int32_t, uint8_t
+from libc.stdint cimport int32_t, uint8_t, uint64_t
 
 
 cdef extern from "alphazero/games/native/state_arena.h" namespace "alphazero" nogil:
@@ -19,6 +19,12 @@ cdef extern from "alphazero/games/native/state_arena.h" namespace "alphazero" no
         )
         void encode(const int32_t* trees, const int32_t* nodes, int32_t count, uint8_t* out)
         void advance(int32_t tree, int32_t action, const int32_t* kept, int32_t kept_count) except +
+
+
+cdef extern from "alphazero/games/native/rollouts.h" namespace "alphazero" nogil:
+    double random_rollout(
+        StateArena& arena, int32_t tree, int32_t leaf, uint64_t& stream, int32_t* actions
+    ) except +
 
 
 cdef class NativeStates:

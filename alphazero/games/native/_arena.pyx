@@ -5,7 +5,7 @@ A game derives from it in a few lines: its `__cinit__` makes the arena, everythi
 """
 
 from cpython.pycapsule cimport PyCapsule_New
-from libc.stdint cimport int32_t, uint8_t
+from libc.stdint cimport int32_t, uint8_t, uint64_t
 
 import numpy as np
 
@@ -113,6 +113,32 @@ cdef class NativeStates:
         cdef int32_t count = <int32_t>kept_nodes.shape[0]
         with nogil:
             self.arena.advance(tree, action, kept, count)
+
+    def random_rollouts(
+        self,
+        const int32_t[::1] trees,
+        const int32_t[::1] leaves,
+        uint64_t[::1] streams,
+        int32_t[::1] actions,
+        float[::1] values,
+    ):
+        """Play a random game from each (trees[i], leaves[i]), where the game must go on.
+
+        Beyond the protocol: a search with random rollouts needs hundreds of moves a leaf. Nodes behind
+        a leaf are overwritten.
+
+        Args:
+            streams: uint64 [B], a SplitMix64 state each; they advance.
+            actions: int32, scratch memory for the legal actions of one position.
+            values: float32 [B], filled: +1, 0 or -1 for the player to move at the leaf.
+        """
+        cdef int32_t i, count = <int32_t>trees.shape[0]
+        _check_length("leaves", leaves.shape[0], count)
+        _check_length("streams", streams.shape[0], count)
+        _check_length("values", values.shape[0], count)
+        with nogil:
+            for i in range(count):
+                values[i] = <float>random_rollout(self.arena[0], trees[i], leaves[i], streams[i], &actions[0])
 
 
 cdef inline const int32_t* _first(const int32_t[::1] array) noexcept:
