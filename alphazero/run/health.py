@@ -23,7 +23,7 @@ from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.training.checkpoint import CheckpointStore, load_agent
 from alphazero.training.loss import policy_value_loss
 from alphazero.training.replay_ratio import replay_ratio_gate
-from alphazero.training.targets import dense_policy
+from alphazero.training.targets import visit_shares
 
 HEALTH_NAME = "health.json"
 NEWEST = 8192  # positions of the replay buffer that the network is asked about
@@ -127,7 +127,7 @@ def _of_the_network(
     game = get_game(config.run.game)
     count = len(rows["value_targets"])
     observations = rows["observations"].reshape(count, *game.observation_shape)
-    policy_targets, legal = dense_policy(rows["actions"], rows["visit_counts"], game.num_actions)
+    policy_targets = visit_shares(rows["actions"], rows["visit_counts"])
     all_values: list[npt.NDArray[np.float32]] = []
     divergence, target_entropy = 0.0, 0.0
     for start in range(0, count, _BATCH):
@@ -136,8 +136,8 @@ def _of_the_network(
         losses = policy_value_loss(
             logits,
             values,
+            torch.from_numpy(rows["actions"][part]),
             torch.from_numpy(policy_targets[part]),
-            torch.from_numpy(legal[part]),
             torch.from_numpy(rows["value_targets"][part]),
             1.0,
         )

@@ -55,8 +55,8 @@ class DeviceBatch(NamedTuple):
     """A `Batch` as tensors on the learner's device."""
 
     observations: Tensor
+    actions: Tensor
     policy_targets: Tensor
-    legal_mask: Tensor
     value_targets: Tensor
 
 
@@ -156,7 +156,7 @@ class Learner:
 
     def to_device(self, batch: Batch) -> DeviceBatch:
         """Return `batch` on the learner's device; a copy still on its way is waited for by the next step."""
-        arrays = (batch.observations, batch.policy_targets, batch.legal_mask, batch.value_targets)
+        arrays = (batch.observations, batch.actions, batch.policy_targets, batch.value_targets)
         tensors = [torch.from_numpy(array) for array in arrays]
         if self._pinned_memory:
             tensors = [tensor.pin_memory() for tensor in tensors]
@@ -247,8 +247,8 @@ class Learner:
         return policy_value_loss(
             policy_logits,
             values,
+            batch.actions,
             batch.policy_targets,
-            batch.legal_mask,
             batch.value_targets,
             self._config.value_loss_weight,
         )

@@ -6,7 +6,8 @@ Source: Silver et al. (2017), equation 1; the L2 term there is the optimizer's w
 
 p is the softmax over *legal* actions: logits of illegal actions are left out, in training as in the search
 (`alphazero.mcts.puct.legal_priors`). So no capacity is spent on learning the rules, and what the search
-uses is exactly what was trained. Axis letters: B batch, A actions.
+uses is exactly what was trained. Targets come for legal actions only: chess has 4,672 actions, and 218 legal
+ones at most. Axis letters: B batch, A actions, M most legal actions.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from alphazero.training.targets import NO_ACTION
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,8 @@ class Losses:
 def policy_value_loss(
     policy_logits: Tensor,
     values: Tensor,
+    actions: Tensor,
     policy_targets: Tensor,
-    legal_mask: Tensor,
     value_targets: Tensor,
     value_loss_weight: float,
 ) -> Losses:
@@ -48,18 +51,19 @@ def policy_value_loss(
 
     Args:
         policy_logits: [B, A]. values: [B], for the player to move.
-        policy_targets: float32 [B, A], rows sum to 1, 0 where illegal.
-        legal_mask: bool [B, A], at least one True a row.
+        actions: integers [B, M], the legal actions, at least one a row; NO_ACTION where there is none.
+        policy_targets: float32 [B, M], rows sum to 1, 0 where there is no action.
         value_targets: float32 [B], for the player to move.
         value_loss_weight: factor of the value loss.
     """
-    logits = policy_logits.float().masked_fill(~legal_mask, -torch.inf)
-    # log 0 = -inf of an illegal action is replaced before it meets its target 0 (0 * inf is not a number)
-    log_policy = torch.log_softmax(logits, dim=1).masked_fill(~legal_mask, 0.0)
+    absent = actions == NO_ACTION
+    logits = policy_logits.gather(1, actions.long().masked_fill(absent, 0)).float()
+    # log 0 = -inf of no action is replaced before it meets its target 0 (0 * inf is not a number)
+    log_policy = torch.log_softmax(logits.masked_fill(absent, -torch.inf), dim=1).masked_fill(absent, 0.0)
     policy_loss = -(policy_targets * log_policy).sum(dim=1).mean()
     value_loss = torch.square(values.float() - value_targets).mean()
     with torch.no_grad():
-        policy_entropy = torch.special.entr(log_policy.exp() * legal_mask).sum(dim=1).mean()
+        policy_entropy = torch.special.entr(log_policy.exp() * ~absent).sum(dim=1).mean()
         target_entropy = torch.special.entr(policy_targets).sum(dim=1).mean()
     return Losses(
         policy=policy_loss,

@@ -112,7 +112,7 @@ def _pinned(batch: Batch) -> Batch:
 
     return Batch(
         observations=pin(batch.observations),
+        actions=pin(batch.actions),
         policy_targets=pin(batch.policy_targets),
-        legal_mask=pin(batch.legal_mask),
         value_targets=pin(batch.value_targets),
     )

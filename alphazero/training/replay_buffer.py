@@ -20,7 +20,7 @@ import numpy.typing as npt
 from alphazero.errors import UserError
 from alphazero.games.game import Game
 from alphazero.records import Episode
-from alphazero.training.targets import Batch, dense_policy, padded_visits, value_targets
+from alphazero.training.targets import NO_ACTION, Batch, padded_visits, value_targets, visit_shares
 
 _ARRAY_NAMES = ("observations", "actions", "visit_counts", "value_targets")
 _COUNTER_NAMES = ("cursor", "capacity", "total_positions", "total_episodes")
@@ -59,7 +59,6 @@ class ReplayBuffer:
         self.total_positions = 0
         self.total_episodes = 0
         self._shape = game.observation_shape
-        self._num_actions = game.num_actions
         self._width = game.max_legal_actions
         planes, rows, columns = game.observation_shape
         self._observations = np.empty((capacity, planes, rows * columns), dtype=np.uint8)
@@ -69,7 +68,8 @@ class ReplayBuffer:
         chosen = game.symmetries() if symmetries else game.symmetries()[:1]
         self._cell_source = np.stack([symmetry.cell_source for symmetry in chosen])  # [S, H*W]
         # [S, A+1]: the last entry maps the padding (NO_ACTION = -1, the last column) to itself.
-        self._action_target = np.stack([np.append(symmetry.action_target, -1) for symmetry in chosen])
+        targets = [np.append(symmetry.action_target, NO_ACTION) for symmetry in chosen]
+        self._action_target = np.stack(targets).astype(np.int16)
         self._cursor = 0
         self._size = 0
         self._lock = threading.Lock()
@@ -124,11 +124,10 @@ class ReplayBuffer:
         if len(self._cell_source) > 1:
             observations = np.take_along_axis(observations, self._cell_source[chosen][:, None, :], axis=2)
             actions = self._action_target[chosen[:, None], actions]
-        policy_targets, legal_mask = dense_policy(actions, visit_counts, self._num_actions)
         return Batch(
             observations=observations.reshape(batch_size, *self._shape),
-            policy_targets=policy_targets,
-            legal_mask=legal_mask,
+            actions=actions,
+            policy_targets=visit_shares(actions, visit_counts),
             value_targets=values,
         )
 

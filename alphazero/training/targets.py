@@ -6,7 +6,6 @@ Axis letters: B batch, A actions, C planes, H rows, W columns, T moves of a game
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +22,14 @@ class Batch:
 
     Attributes:
         observations: uint8 [B, C, H, W].
-        policy_targets: float32 [B, A], rows sum to 1; 0 for illegal actions.
-        legal_mask: bool [B, A], True for legal actions.
+        actions: int16 [B, M], the legal actions in any order, NO_ACTION where there are fewer than M.
+        policy_targets: float32 [B, M], of these actions, rows sum to 1; 0 where there is none.
         value_targets: float32 [B], for the player to move.
     """
 
     observations: npt.NDArray[np.uint8]
+    actions: npt.NDArray[np.int16]
     policy_targets: npt.NDArray[np.float32]
-    legal_mask: npt.NDArray[np.bool_]
     value_targets: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
@@ -75,31 +74,19 @@ def padded_visits(episode: Episode, width: int) -> tuple[npt.NDArray[np.int16], 
     return actions, visits.astype(np.uint16)
 
 
-def dense_policy(
-    actions: npt.NDArray[np.integer[Any]], visit_counts: npt.NDArray[np.uint16], num_actions: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Return policy targets float32 [B, A] (visit counts over their sum) and the legal mask bool [B, A].
+def visit_shares(
+    actions: npt.NDArray[np.int16], visit_counts: npt.NDArray[np.uint16]
+) -> npt.NDArray[np.float32]:
+    """Return each action's share of the visits, float32 [B, M].
 
     A position without a single visit (a forced move that was not searched) has equal shares.
 
     Args:
-        actions: [B, M], NO_ACTION where there is none.
-        visit_counts: uint16 [B, M].
+        actions: int16 [B, M], at least one a row, NO_ACTION where there is none.
+        visit_counts: uint16 [B, M], 0 where there is no action.
     """
-    batch = len(actions)
-    present = actions != NO_ACTION
-    weights = visit_counts.astype(np.float32)
-    unvisited = weights.sum(axis=1) == 0.0
-    weights[unvisited] = present[unvisited]
-    weights /= weights.sum(axis=1, keepdims=True)
-    # One column more than there are actions takes what the padding writes.
-    columns = np.where(present, actions, num_actions)
-    rows = np.arange(batch)[:, None]
-    policy = np.zeros((batch, num_actions + 1), dtype=np.float32)
-    policy[rows, columns] = weights
-    legal = np.zeros((batch, num_actions + 1), dtype=np.bool_)
-    legal[rows, columns] = True
-    return (
-        np.ascontiguousarray(policy[:, :num_actions]),
-        np.ascontiguousarray(legal[:, :num_actions]),
-    )
+    shares = visit_counts.astype(np.float32)
+    unvisited = shares.sum(axis=1) == 0.0
+    shares[unvisited] = actions[unvisited] != NO_ACTION
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares

@@ -25,8 +25,8 @@ def fixed_batch(seed: int, size: int = 16) -> Batch:
     policy[np.arange(size), rng.integers(0, 7, size)] = 1.0
     return Batch(
         observations=rng.integers(0, 2, (size, 2, 6, 7), dtype=np.uint8),
+        actions=np.tile(np.arange(7, dtype=np.int16), (size, 1)),
         policy_targets=policy,
-        legal_mask=np.ones((size, 7), dtype=np.bool_),
         value_targets=rng.choice([-1.0, 0.0, 1.0], size).astype(np.float32),
     )
 

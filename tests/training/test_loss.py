@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from alphazero.training.loss import policy_value_loss
+from alphazero.training.targets import NO_ACTION
 
-ALL_LEGAL = torch.ones((1, 2), dtype=torch.bool)
+BOTH_LEGAL = torch.tensor([[0, 1]])
 
 
 def test_losses_of_one_position_worked_out_by_hand() -> None:
@@ -15,8 +16,8 @@ def test_losses_of_one_position_worked_out_by_hand() -> None:
     losses = policy_value_loss(
         policy_logits=torch.tensor([[0.0, math.log(3.0)]]),
         values=torch.tensor([0.5]),
+        actions=BOTH_LEGAL,
         policy_targets=torch.tensor([[0.5, 0.5]]),
-        legal_mask=ALL_LEGAL,
         value_targets=torch.tensor([-1.0]),
         value_loss_weight=2.0,
     )
@@ -33,8 +34,8 @@ def test_illegal_actions_have_no_part_in_loss_or_gradient() -> None:
     losses = policy_value_loss(
         logits,
         torch.zeros(1),
+        torch.tensor([[1, 0, NO_ACTION]], dtype=torch.int16),
         torch.tensor([[0.5, 0.5, 0.0]]),
-        torch.tensor([[True, True, False]]),
         torch.zeros(1),
         1.0,
     )
@@ -49,8 +50,8 @@ def test_one_legal_action_has_loss_zero() -> None:
     losses = policy_value_loss(
         torch.tensor([[3.0, -2.0]]),
         torch.ones(1),
-        torch.tensor([[0.0, 1.0]]),
-        torch.tensor([[False, True]]),
+        torch.tensor([[1, NO_ACTION]]),
+        torch.tensor([[1.0, 0.0]]),
         torch.ones(1),
         1.0,
     )

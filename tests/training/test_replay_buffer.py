@@ -1,11 +1,13 @@
 """The replay buffer keeps the newest positions, samples them all, and knows the game's symmetries."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from alphazero.errors import UserError
 from alphazero.games.registry import get_game
 from alphazero.training.replay_buffer import ReplayBuffer
+from alphazero.training.targets import NO_ACTION, Batch
 from tests.training.random_episode import play_episode
 
 CONNECT_FOUR = get_game("connect_four")
@@ -21,6 +23,13 @@ def filled(capacity: int, games: int, seed: int = 0) -> ReplayBuffer:
 
 def observations_held(buffer: ReplayBuffer) -> set[bytes]:
     return {row.tobytes() for row in buffer.state_dict()["observations"]}
+
+
+def dense_targets(batch: Batch, num_actions: int) -> npt.NDArray[np.float32]:
+    """Return the policy targets with an entry for every action, float32 [B, A]."""
+    dense = np.zeros((len(batch), num_actions + 1), np.float32)  # padding (-1) goes to the last column
+    np.put_along_axis(dense, batch.actions.astype(np.int64), batch.policy_targets, axis=1)
+    return dense[:, :num_actions]
 
 
 def test_adding_games_counts_positions_and_games() -> None:
@@ -80,22 +89,22 @@ def test_sampled_symmetries_are_what_playing_the_transformed_game_gives(name: st
             policy[symmetry.action_target[episode.policy_actions[start:end]]] = visits / visits.sum()
             expected.setdefault(transformed.observations[ply].tobytes(), []).append(policy.tobytes())
     batch = buffer.sample(2000, np.random.default_rng(1))
-    for observation, policy in zip(batch.observations, batch.policy_targets, strict=True):
+    for observation, policy in zip(batch.observations, dense_targets(batch, game.num_actions), strict=True):
         assert policy.tobytes() in expected[observation.tobytes()]
     assert {row.tobytes() for row in batch.observations} == set(expected)
 
 
-def test_legal_mask_is_transformed_with_the_policy() -> None:
+def test_legal_actions_are_transformed_with_the_policy() -> None:
     # Column 0 is filled by six stones: in the seventh position it is not legal.
     episode = play_episode(CONNECT_FOUR, np.random.default_rng(0), moves=[0, 0, 0, 0, 0, 0, 3])
     buffer = ReplayBuffer(1, CONNECT_FOUR)
     buffer.add_episode(episode)
     batch = buffer.sample(64, np.random.default_rng(0))
-    original, mirrored = [False] + [True] * 6, [True] * 6 + [False]
-    assert {tuple(row) for row in batch.legal_mask.tolist()} == {tuple(original), tuple(mirrored)}
+    original, mirrored = [1, 2, 3, 4, 5, 6, NO_ACTION], [5, 4, 3, 2, 1, 0, NO_ACTION]
+    assert {tuple(row) for row in batch.actions.tolist()} == {tuple(original), tuple(mirrored)}
     left_column_full = batch.observations[:, :, :, 0].sum(axis=(1, 2)) == 6
-    assert (batch.legal_mask[:, 0] == ~left_column_full).all()
-    assert (batch.policy_targets[~batch.legal_mask] == 0).all()
+    assert ((batch.actions[:, 0] == 1) == left_column_full).all()
+    assert (batch.policy_targets[batch.actions == NO_ACTION] == 0).all()
 
 
 def test_without_symmetries_positions_are_as_they_were_played() -> None:
@@ -114,6 +123,7 @@ def test_restored_buffer_samples_the_same_batches_and_goes_on_the_same() -> None
     for rng_seed in range(3):
         batches = [b.sample(32, np.random.default_rng(rng_seed)) for b in (buffer, restored)]
         np.testing.assert_array_equal(batches[0].observations, batches[1].observations)
+        np.testing.assert_array_equal(batches[0].actions, batches[1].actions)
         np.testing.assert_array_equal(batches[0].policy_targets, batches[1].policy_targets)
         np.testing.assert_array_equal(batches[0].value_targets, batches[1].value_targets)
         for b in (buffer, restored):

@@ -6,23 +6,20 @@ import numpy as np
 import pytest
 
 from alphazero.games.registry import get_game
-from alphazero.training.targets import NO_ACTION, dense_policy, padded_visits
+from alphazero.training.targets import NO_ACTION, padded_visits, visit_shares
 from tests.training.random_episode import play_episode
 
 
-def test_policy_target_is_the_share_of_visits_and_nothing_elsewhere() -> None:
+def test_policy_target_is_the_share_of_visits_and_nothing_where_there_is_no_action() -> None:
     actions = np.array([[0, 2, 3], [1, NO_ACTION, NO_ACTION]], dtype=np.int16)
     visit_counts = np.array([[6, 0, 2], [5, 0, 0]], dtype=np.uint16)
-    policy, legal = dense_policy(actions, visit_counts, num_actions=4)
     # first row: 6 / 8, 0 / 8, 2 / 8
-    assert policy.tolist() == [[0.75, 0.0, 0.0, 0.25], [0.0, 1.0, 0.0, 0.0]]
-    assert legal.tolist() == [[True, False, True, True], [False, True, False, False]]
+    assert visit_shares(actions, visit_counts).tolist() == [[0.75, 0.0, 0.25], [1.0, 0.0, 0.0]]
 
 
 def test_position_without_visits_has_equal_shares_over_its_legal_actions() -> None:
     actions = np.array([[1, 3, NO_ACTION]], dtype=np.int16)
-    policy, _ = dense_policy(actions, np.zeros((1, 3), dtype=np.uint16), num_actions=4)
-    assert policy.tolist() == [[0.0, 0.5, 0.0, 0.5]]
+    assert visit_shares(actions, np.zeros((1, 3), dtype=np.uint16)).tolist() == [[0.5, 0.5, 0.0]]
 
 
 def test_rows_are_padded_to_equal_width() -> None:
