@@ -80,6 +80,10 @@ class SelfPlayConfig:
     actors: int = 4  # actor processes
     games_per_actor: int = 64  # games an actor plays at once, one leaf in flight each
     groups: int = 2  # groups an actor's games take turns in, so that selection overlaps evaluation
+    # Playout cap randomization (Wu, 'Accelerating Self-Play Learning in Go', 2019): so large a share of the moves gets
+    # a full search; the others get a fast one without noise, and teach the network their value alone. 1: all (paper)
+    full_search_share: float = 1.0
+    fast_simulations: int = 100  # simulations of a fast search
     random_opening_moves: int = 0  # games begin with 0 to so many random moves, not learned from (paper: 0)
     max_restarts: int = 3  # times one actor may die and be started again in a run
 

@@ -192,6 +192,8 @@ RULES: dict[str, Rule] = {
     "selfplay.actors": _between(1, 1024),
     "selfplay.games_per_actor": _between(1, 65536),
     "selfplay.groups": _between(1, 64),
+    "selfplay.full_search_share": _between(0.01, 1),
+    "selfplay.fast_simulations": _between(1, 1_000_000),
     "selfplay.random_opening_moves": _at_least(0),
     "selfplay.max_restarts": _at_least(0),
     "training.batch_size": _between(1, 1_000_000),

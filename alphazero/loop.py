@@ -75,6 +75,8 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
         selfplay.games_per_actor,
         config.run.seed,
         opening_moves=selfplay.random_opening_moves,
+        full_search_share=selfplay.full_search_share,
+        fast_simulations=selfplay.fast_simulations,
     )
     sampling = generator(config.run.seed, "replay sampling")
     weights_version = 0

@@ -127,7 +127,7 @@ def _of_the_network(
     game = get_game(config.run.game)
     count = len(rows["value_targets"])
     observations = rows["observations"].reshape(count, *game.observation_shape)
-    policy_targets = visit_shares(rows["actions"], rows["visit_counts"])
+    policy_targets = visit_shares(rows["visit_counts"])
     all_values: list[npt.NDArray[np.float32]] = []
     divergence, target_entropy = 0.0, 0.0
     for start in range(0, count, _BATCH):

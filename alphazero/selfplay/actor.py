@@ -82,6 +82,8 @@ def _play(spec: ActorSpec) -> None:
             first_slot=index * games,
             actor_games=num_groups * games,
             opening_moves=config.selfplay.random_opening_moves,
+            full_search_share=config.selfplay.full_search_share,
+            fast_simulations=config.selfplay.fast_simulations,
             stagger=spec.stagger,
         )
         group.search.observations = client.observations[index]

@@ -41,6 +41,7 @@ class GameGroup:
             of slot s has game index s + k * actor_games.
         launch: counts the times that this actor was started in a run, so that it never repeats a game.
         opening_moves: most random moves at the start of a game, see `play_random_opening`.
+        full_search_share, fast_simulations: see `SelfPlayConfig`; a move's search is drawn by its game's stream.
         stagger: begin each slot's first game at a random stage, and with a random share of a search to do,
             so that a window of time holds all stages of play. For measuring: such a game counts, but it is
             no episode to learn from.
@@ -57,6 +58,8 @@ class GameGroup:
         first_slot: int = 0,
         actor_games: int | None = None,
         opening_moves: int = 0,
+        full_search_share: float = 1.0,
+        fast_simulations: int = 0,
         stagger: bool = False,
     ) -> None:
         self.game = game
@@ -69,6 +72,9 @@ class GameGroup:
             game.temperature_moves if config.temperature_moves < 0 else config.temperature_moves
         )
         self._opening_moves = opening_moves
+        self._full_search_share = full_search_share
+        self._fast_simulations = fast_simulations
+        self._searched_in_full = [True] * num_games
         self._stream = (seed, actor, launch)
         self._actor_games = num_games if actor_games is None else actor_games
         self._next_index = [first_slot + slot for slot in range(num_games)]
@@ -149,6 +155,8 @@ class GameGroup:
             action = best_action(statistics)
         observation = np.empty(self.game.observation_shape, np.uint8)
         self.search.encode_root(slot, observation)
+        if not self._searched_in_full[slot]:
+            statistics = replace(statistics, visit_counts=np.zeros_like(statistics.visit_counts))
         builder.append(observation, statistics, action, self._weights_version)
         self.counts.positions += 1
 
@@ -178,9 +186,12 @@ class GameGroup:
         self._begin_search(slot, simulations)
 
     def _begin_search(self, slot: int, simulations: int | None = None) -> None:
-        simulations = self.config.simulations if simulations is None else simulations
+        in_full = self._full_search_share == 1.0 or self._generators[slot].random() < self._full_search_share
+        self._searched_in_full[slot] = in_full
+        if simulations is None:
+            simulations = self.config.simulations if in_full else self._fast_simulations
         self._simulations_begun += simulations
-        noisy = self.config.root_noise_fraction > 0
+        noisy = in_full and self.config.root_noise_fraction > 0
         self.search.begin(slot, simulations, self._root_noise if noisy else None)
 
     def _root_noise(self, tree: int, num_children: int) -> npt.NDArray[np.float64]:

@@ -91,7 +91,7 @@ class Learner:
         steps: training steps done.
         most_rows: rows that go through the network at once; None: the whole batch. Running out of device memory
             halves it: a step then adds up the gradients of several pieces, and is the same step but for batch
-            norm, which normalises each piece by itself.
+            norm and the mean over positions that teach the policy, which each piece has for itself.
     """
 
     def __init__(self, network: PolicyValueNetwork, config: TrainingConfig, device: torch.device) -> None:

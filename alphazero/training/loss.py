@@ -22,7 +22,7 @@ from alphazero.training.targets import NO_ACTION
 
 @dataclass(frozen=True)
 class Losses:
-    """Means over the batch, each a scalar tensor; `total` is what is differentiated.
+    """Means over the batch (of the policy: over rows that teach it), scalar tensors; `total` is differentiated.
 
     Attributes:
         policy: cross-entropy in nats; its smallest possible value is `target_entropy`.
@@ -52,7 +52,8 @@ def policy_value_loss(
     Args:
         policy_logits: [B, A]. values: [B], for the player to move.
         actions: integers [B, M], the legal actions, at least one a row; NO_ACTION where there is none.
-        policy_targets: float32 [B, M], rows sum to 1, 0 where there is no action.
+        policy_targets: float32 [B, M], rows sum to 1, 0 where there is no action; or all 0: such a row has no
+            part in the policy loss.
         value_targets: float32 [B], for the player to move.
         value_loss_weight: factor of the value loss.
     """
@@ -60,11 +61,12 @@ def policy_value_loss(
     logits = policy_logits.gather(1, actions.long().masked_fill(absent, 0)).float()
     # log 0 = -inf of no action is replaced before it meets its target 0 (0 * inf is not a number)
     log_policy = torch.log_softmax(logits.masked_fill(absent, -torch.inf), dim=1).masked_fill(absent, 0.0)
-    policy_loss = -(policy_targets * log_policy).sum(dim=1).mean()
+    with_policy = (policy_targets > 0).any(dim=1).sum().clamp(min=1)
+    policy_loss = -(policy_targets * log_policy).sum() / with_policy
     value_loss = torch.square(values.float() - value_targets).mean()
     with torch.no_grad():
         policy_entropy = torch.special.entr(log_policy.exp() * ~absent).sum(dim=1).mean()
-        target_entropy = torch.special.entr(policy_targets).sum(dim=1).mean()
+        target_entropy = torch.special.entr(policy_targets).sum() / with_policy
     return Losses(
         policy=policy_loss,
         value=value_loss,

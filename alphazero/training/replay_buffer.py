@@ -127,7 +127,7 @@ class ReplayBuffer:
         return Batch(
             observations=observations.reshape(batch_size, *self._shape),
             actions=actions,
-            policy_targets=visit_shares(actions, visit_counts),
+            policy_targets=visit_shares(visit_counts),
             value_targets=values,
         )
 

@@ -23,7 +23,7 @@ class Batch:
     Attributes:
         observations: uint8 [B, C, H, W].
         actions: int16 [B, M], the legal actions in any order, NO_ACTION where there are fewer than M.
-        policy_targets: float32 [B, M], of these actions, rows sum to 1; 0 where there is none.
+        policy_targets: float32 [B, M], of these actions, rows sum to 1; all 0 where only the value is taught.
         value_targets: float32 [B], for the player to move.
     """
 
@@ -74,19 +74,13 @@ def padded_visits(episode: Episode, width: int) -> tuple[npt.NDArray[np.int16], 
     return actions, visits.astype(np.uint16)
 
 
-def visit_shares(
-    actions: npt.NDArray[np.int16], visit_counts: npt.NDArray[np.uint16]
-) -> npt.NDArray[np.float32]:
+def visit_shares(visit_counts: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
     """Return each action's share of the visits, float32 [B, M].
 
-    A position without a single visit (a forced move that was not searched) has equal shares.
+    A position without a single visit has none: it teaches nothing but its value.
 
-    Args:
-        actions: int16 [B, M], at least one a row, NO_ACTION where there is none.
-        visit_counts: uint16 [B, M], 0 where there is no action.
+    visit_counts: uint16 [B, M], 0 where there is no action.
     """
     shares = visit_counts.astype(np.float32)
-    unvisited = shares.sum(axis=1) == 0.0
-    shares[unvisited] = actions[unvisited] != NO_ACTION
-    shares /= shares.sum(axis=1, keepdims=True)
+    shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1.0)
     return shares

@@ -81,6 +81,29 @@ def test_without_tree_reuse_every_move_has_exactly_the_simulations_asked_for():
         assert set(totals) == {20}
 
 
+def test_fast_searches_have_fewer_simulations_no_noise_and_no_policy_target():
+    noise_of = []
+
+    class Watched(GameGroup):
+        def _root_noise(self, tree, num_children):
+            noise_of.append(tree)
+            return super()._root_noise(tree, num_children)
+
+    config = SearchConfig(simulations=20, tree_reuse=False)
+    group = Watched(get_game("connect_four"), config, 8, seed=1, full_search_share=0.25, fast_simulations=5)
+    episodes = play(group, 40)
+    totals = np.concatenate(
+        [np.add.reduceat(each.policy_visits, each.policy_offsets[:-1]) for each in episodes]
+    )
+    assert set(totals) == {0, 20}  # visits of fast searches are not handed on
+    assert 0.2 < np.mean(totals == 20) < 0.3
+    counts = group.take_counts()
+    full = len(noise_of)
+    assert counts.positions * 0.2 < full < counts.positions * 0.3
+    expected = 20 * full + 5 * (counts.positions - full)
+    assert expected - 8 * 20 <= counts.simulations <= expected + 8 * 20  # eight searches are under way
+
+
 def test_with_tree_reuse_the_simulations_come_on_top_of_the_kept_subtree():
     episode = play(group_of(4), 1)[0]
     totals = np.add.reduceat(episode.policy_visits, episode.policy_offsets[:-1])

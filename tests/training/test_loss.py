@@ -58,3 +58,22 @@ def test_one_legal_action_has_loss_zero() -> None:
     assert float(losses.total) == 0.0
     assert float(losses.policy_entropy) == 0.0
     assert float(losses.target_entropy) == 0.0
+
+
+def test_position_without_a_policy_target_teaches_its_value_alone() -> None:
+    logits = torch.tensor([[0.0, math.log(3.0)], [1.0, -1.0]], requires_grad=True)
+    losses = policy_value_loss(
+        logits,
+        torch.zeros(2),
+        torch.tensor([[0, 1], [0, 1]]),
+        torch.tensor([[0.5, 0.5], [0.0, 0.0]]),
+        torch.tensor([0.0, 1.0]),
+        1.0,
+    )
+    losses.total.backward()
+    # The policy's mean is over the one position that teaches it, the value's over both.
+    assert float(losses.policy.detach()) == pytest.approx(-0.5 * math.log(0.25) - 0.5 * math.log(0.75))
+    assert float(losses.target_entropy) == pytest.approx(math.log(2.0))
+    assert float(losses.value) == pytest.approx(0.5)
+    assert logits.grad is not None
+    torch.testing.assert_close(logits.grad, torch.tensor([[-0.25, 0.25], [0.0, 0.0]]))

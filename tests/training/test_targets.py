@@ -11,15 +11,14 @@ from tests.training.random_episode import play_episode
 
 
 def test_policy_target_is_the_share_of_visits_and_nothing_where_there_is_no_action() -> None:
-    actions = np.array([[0, 2, 3], [1, NO_ACTION, NO_ACTION]], dtype=np.int16)
     visit_counts = np.array([[6, 0, 2], [5, 0, 0]], dtype=np.uint16)
     # first row: 6 / 8, 0 / 8, 2 / 8
-    assert visit_shares(actions, visit_counts).tolist() == [[0.75, 0.0, 0.25], [1.0, 0.0, 0.0]]
+    assert visit_shares(visit_counts).tolist() == [[0.75, 0.0, 0.25], [1.0, 0.0, 0.0]]
 
 
-def test_position_without_visits_has_equal_shares_over_its_legal_actions() -> None:
-    actions = np.array([[1, 3, NO_ACTION]], dtype=np.int16)
-    assert visit_shares(actions, np.zeros((1, 3), dtype=np.uint16)).tolist() == [[0.5, 0.5, 0.0]]
+def test_position_without_visits_has_no_policy_target() -> None:
+    visit_counts = np.array([[0, 0], [1, 3]], dtype=np.uint16)
+    assert visit_shares(visit_counts).tolist() == [[0.0, 0.0], [0.25, 0.75]]
 
 
 def test_rows_are_padded_to_equal_width() -> None:
