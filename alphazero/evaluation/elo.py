@@ -60,7 +60,7 @@ def elo_from_score(score: float) -> float | None:
     """Return the Elo difference at which `score` (share of the points) is expected; None at 0 and 1."""
     if score <= 0.0 or score >= 1.0:
         return None
-    return -400.0 * math.log10(1.0 / score - 1.0)
+    return 400.0 * math.log10(score / (1.0 - score))
 
 
 def elo_difference(pairs: Sequence[PairScore]) -> EloDifference:
