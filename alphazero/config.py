@@ -84,6 +84,9 @@ class SelfPlayConfig:
     # a full search; the others get a fast one without noise, and teach the network their value alone. 1: all (paper)
     full_search_share: float = 1.0
     fast_simulations: int = 100  # simulations of a fast search
+    # Positions that a search visited at least so often, and that are left behind when another move is played, are
+    # learned from as well, after TreeStrap (Veness et al., 'Bootstrapping from game tree search', 2009). 0: none
+    side_position_visits: int = 0
     random_opening_moves: int = 0  # games begin with 0 to so many random moves, not learned from (paper: 0)
     max_restarts: int = 3  # times one actor may die and be started again in a run
 

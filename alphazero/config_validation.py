@@ -194,6 +194,7 @@ RULES: dict[str, Rule] = {
     "selfplay.groups": _between(1, 64),
     "selfplay.full_search_share": _between(0.01, 1),
     "selfplay.fast_simulations": _between(1, 1_000_000),
+    "selfplay.side_position_visits": _between(0, 1_000_000),
     "selfplay.random_opening_moves": _at_least(0),
     "selfplay.max_restarts": _at_least(0),
     "training.batch_size": _between(1, 1_000_000),

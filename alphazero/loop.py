@@ -77,6 +77,7 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
         opening_moves=selfplay.random_opening_moves,
         full_search_share=selfplay.full_search_share,
         fast_simulations=selfplay.fast_simulations,
+        side_position_visits=selfplay.side_position_visits,
     )
     sampling = generator(config.run.seed, "replay sampling")
     weights_version = 0

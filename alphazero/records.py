@@ -9,6 +9,28 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True)
+class SidePositions:
+    """N positions that a game's searches looked at and that the game did not come to, in any order.
+
+    Attributes:
+        observations: uint8 [N, C, H, W].
+        policy_offsets: int32 [N+1]; the moves of position i are policy_offsets[i]:policy_offsets[i+1].
+        policy_actions: int32 [policy_offsets[N]], its legal actions, ascending.
+        policy_visits: int32 [policy_offsets[N]], their visit counts in the search of the game's move.
+        values: float32 [N], what that search thought of the position, for the player to move there.
+    """
+
+    observations: npt.NDArray[np.uint8]
+    policy_offsets: npt.NDArray[np.int32]
+    policy_actions: npt.NDArray[np.int32]
+    policy_visits: npt.NDArray[np.int32]
+    values: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
 class Episode:
     """One finished self-play game of T moves. Values are for the player to move at that position.
 
@@ -25,6 +47,7 @@ class Episode:
         weights_versions: int32 [T], version of the newest weights that had a part in the move's search.
         actor: index of the actor process.
         game_index: counts the games that this actor has started.
+        side_positions: further positions to learn from, None if there are none.
     """
 
     opening: npt.NDArray[np.int32]
@@ -38,6 +61,7 @@ class Episode:
     weights_versions: npt.NDArray[np.int32]
     actor: int
     game_index: int
+    side_positions: SidePositions | None = None
 
     def __len__(self) -> int:
         return len(self.actions)

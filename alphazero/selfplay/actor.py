@@ -84,6 +84,7 @@ def _play(spec: ActorSpec) -> None:
             opening_moves=config.selfplay.random_opening_moves,
             full_search_share=config.selfplay.full_search_share,
             fast_simulations=config.selfplay.fast_simulations,
+            side_position_visits=config.selfplay.side_position_visits,
             stagger=spec.stagger,
         )
         group.search.observations = client.observations[index]

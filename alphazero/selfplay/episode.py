@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from alphazero.games.game import ByteArray
-from alphazero.mcts.backend import RootStatistics
-from alphazero.records import Episode
+from alphazero.mcts.backend import IntArray, RootStatistics
+from alphazero.records import Episode, SidePositions
 
 
 class EpisodeBuilder:
@@ -22,6 +22,8 @@ class EpisodeBuilder:
         self._observations: list[ByteArray] = []
         self._statistics: list[RootStatistics] = []
         self._versions: list[int] = []
+        self._side_observations: list[ByteArray] = []
+        self._side_statistics: list[RootStatistics] = []
 
     def __len__(self) -> int:
         return len(self._actions)
@@ -35,23 +37,51 @@ class EpisodeBuilder:
         self._statistics.append(statistics)
         self._versions.append(weights_version)
 
+    def append_side_positions(self, observations: ByteArray, statistics: Sequence[RootStatistics]) -> None:
+        """Add N positions beside the game: observations uint8 [N, C, H, W] (kept), and what was found there."""
+        self._side_observations.extend(observations)
+        self._side_statistics.extend(statistics)
+
     def finish(self, terminal_value: float) -> Episode:
         """Return the game; `terminal_value` is for the player who would move in the final position."""
         length = len(self._actions)
         # The last mover sees -terminal_value; going back, the sign alternates.
         plies_to_end = length - np.arange(length)
         outcomes = np.where(plies_to_end % 2 == 1, -terminal_value, terminal_value) + 0.0
-        counts = [len(statistics.actions) for statistics in self._statistics]
+        offsets, actions, visits = _policies(self._statistics)
         return Episode(
             opening=np.array(self.opening, np.int32),
             actions=np.array(self._actions, np.int32),
             observations=np.stack(self._observations),
-            policy_offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
-            policy_actions=np.concatenate([statistics.actions for statistics in self._statistics]),
-            policy_visits=np.concatenate([statistics.visit_counts for statistics in self._statistics]),
+            policy_offsets=offsets,
+            policy_actions=actions,
+            policy_visits=visits,
             root_values=np.array([statistics.value for statistics in self._statistics], np.float32),
             outcomes=outcomes.astype(np.float32),
             weights_versions=np.array(self._versions, np.int32),
             actor=self.actor,
             game_index=self.game_index,
+            side_positions=self._side_positions(),
         )
+
+    def _side_positions(self) -> SidePositions | None:
+        if not self._side_statistics:
+            return None
+        offsets, actions, visits = _policies(self._side_statistics)
+        return SidePositions(
+            observations=np.stack(self._side_observations),
+            policy_offsets=offsets,
+            policy_actions=actions,
+            policy_visits=visits,
+            values=np.array([statistics.value for statistics in self._side_statistics], np.float32),
+        )
+
+
+def _policies(searches: Sequence[RootStatistics]) -> tuple[IntArray, IntArray, IntArray]:
+    """Return (offsets int32 [N+1], actions, visit counts), the N searches' one after the other."""
+    counts = [len(statistics.actions) for statistics in searches]
+    return (
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
+        np.concatenate([statistics.actions for statistics in searches]),
+        np.concatenate([statistics.visit_counts for statistics in searches]),
+    )

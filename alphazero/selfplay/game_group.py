@@ -18,6 +18,7 @@ from alphazero.records import Episode
 from alphazero.seeding import generator
 from alphazero.selfplay.episode import EpisodeBuilder
 from alphazero.selfplay.random_stage import play_random_opening, set_random_stage
+from alphazero.selfplay.side_positions import node_statistics, nodes_left_behind
 
 
 @dataclass
@@ -42,6 +43,8 @@ class GameGroup:
         launch: counts the times that this actor was started in a run, so that it never repeats a game.
         opening_moves: most random moves at the start of a game, see `play_random_opening`.
         full_search_share, fast_simulations: see `SelfPlayConfig`; a move's search is drawn by its game's stream.
+        side_position_visits: see `SelfPlayConfig`. None are taken from searches without a trained network
+            (weights version 0), whose values say nothing but what the rules alone show.
         stagger: begin each slot's first game at a random stage, and with a random share of a search to do,
             so that a window of time holds all stages of play. For measuring: such a game counts, but it is
             no episode to learn from.
@@ -60,6 +63,7 @@ class GameGroup:
         opening_moves: int = 0,
         full_search_share: float = 1.0,
         fast_simulations: int = 0,
+        side_position_visits: int = 0,
         stagger: bool = False,
     ) -> None:
         self.game = game
@@ -74,6 +78,7 @@ class GameGroup:
         self._opening_moves = opening_moves
         self._full_search_share = full_search_share
         self._fast_simulations = fast_simulations
+        self._side_position_visits = side_position_visits
         self._searched_in_full = [True] * num_games
         self._stream = (seed, actor, launch)
         self._actor_games = num_games if actor_games is None else actor_games
@@ -159,6 +164,8 @@ class GameGroup:
             statistics = replace(statistics, visit_counts=np.zeros_like(statistics.visit_counts))
         builder.append(observation, statistics, action, self._weights_version)
         self.counts.positions += 1
+        if self._side_position_visits and self._weights_version > 0:
+            self._take_side_positions(slot, action)
 
         self.search.play(slot, action)
         terminal_value = self.search.terminal_value(slot)
@@ -172,6 +179,18 @@ class GameGroup:
             self.counts.games += 1
             self.search.reset(slot)
             self._start_game(slot)
+
+    def _take_side_positions(self, slot: int, action: int) -> None:
+        """Add what the search knows of positions that are left behind when `action` is played."""
+        tree = self.search.trees.snapshot(slot)
+        nodes = nodes_left_behind(tree, action, self._side_position_visits)
+        if len(nodes) == 0:
+            return
+        observations = np.empty((len(nodes), *self.game.observation_shape), np.uint8)
+        self.search.states.encode(np.full(len(nodes), slot, np.int32), nodes, observations)
+        self._builders[slot].append_side_positions(
+            observations, [node_statistics(tree, node) for node in nodes.tolist()]
+        )
 
     def _start_game(self, slot: int, simulations: int | None = None) -> None:
         seed, actor, launch = self._stream

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from alphazero.errors import UserError
 from alphazero.games.game import Game
-from alphazero.records import Episode
+from alphazero.records import Episode, SidePositions
 from alphazero.training.targets import NO_ACTION, Batch, padded_visits, value_targets, visit_shares
 
 _ARRAY_NAMES = ("observations", "actions", "visit_counts", "value_targets")
@@ -40,7 +40,7 @@ class ReplayBuffer:
         root_value_share: of the search's root value in the value targets, see `value_targets`.
 
     Attributes:
-        total_positions: positions ever added, those overwritten since included.
+        total_positions: positions of games ever added, those overwritten since included, side positions not.
         total_episodes: games ever added.
     """
 
@@ -84,28 +84,18 @@ class ReplayBuffer:
         return sum(array[:1].nbytes for array in self._arrays().values())
 
     def add_episode(self, episode: Episode) -> int:
-        """Add every position of a finished game, over the oldest ones if full; return how many.
+        """Add every position of a finished game, over the oldest ones if full; return how many the game had.
 
-        Of a game longer than the whole ring only the last `capacity` positions are kept.
+        Its side positions are added as well, and do not count as positions generated. Of more positions than the
+        whole ring holds only the last `capacity` are kept.
         """
-        moves = len(episode)
-        actions, visit_counts = padded_visits(episode, self._width)
-        new: dict[str, npt.NDArray[Any]] = {
-            "observations": episode.observations.reshape(moves, *self._observations.shape[1:]),
-            "actions": actions,
-            "visit_counts": visit_counts,
-            "value_targets": value_targets(episode, self._root_value_share),
-        }
-        kept = min(moves, self.capacity)
+        if episode.side_positions is not None:
+            self._add(episode.side_positions, episode.side_positions.values)
+        self._add(episode, value_targets(episode, self._root_value_share))
         with self._lock:
-            rows = (self._cursor + np.arange(kept)) % self.capacity
-            for name, array in self._arrays().items():
-                array[rows] = new[name][moves - kept :]
-            self._cursor = (self._cursor + kept) % self.capacity
-            self._size = min(self._size + kept, self.capacity)
-            self.total_positions += moves
+            self.total_positions += len(episode)
             self.total_episodes += 1
-        return moves
+        return len(episode)
 
     def sample(self, batch_size: int, rng: np.random.Generator) -> Batch:
         """Return `batch_size` positions, drawn uniformly with replacement, each in a random symmetry.
@@ -167,6 +157,24 @@ class ReplayBuffer:
             self._cursor = cursor if same_place else len(kept) % self.capacity
             self.total_positions = total_positions
             self.total_episodes = total_episodes
+
+    def _add(self, positions: Episode | SidePositions, targets: npt.NDArray[np.float32]) -> None:
+        """Write N positions with their value targets, float32 [N], over the oldest ones if full."""
+        count = len(positions)
+        actions, visit_counts = padded_visits(positions, self._width)
+        new: dict[str, npt.NDArray[Any]] = {
+            "observations": positions.observations.reshape(count, *self._observations.shape[1:]),
+            "actions": actions,
+            "visit_counts": visit_counts,
+            "value_targets": targets,
+        }
+        kept = min(count, self.capacity)
+        with self._lock:
+            rows = (self._cursor + np.arange(kept)) % self.capacity
+            for name, array in self._arrays().items():
+                array[rows] = new[name][count - kept :]
+            self._cursor = (self._cursor + kept) % self.capacity
+            self._size = min(self._size + kept, self.capacity)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = (self._observations, self._actions, self._visit_counts, self._value_targets)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alphazero.records import Episode
+from alphazero.records import Episode, SidePositions
 
 NO_ACTION = -1  # fills up rows with fewer legal actions than the widest
 _LARGEST_COUNT = np.iinfo(np.uint16).max
@@ -46,28 +46,30 @@ def value_targets(episode: Episode, root_value_share: float = 0.0) -> npt.NDArra
     return mixed.astype(np.float32)
 
 
-def padded_visits(episode: Episode, width: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]:
+def padded_visits(
+    positions: Episode | SidePositions, width: int
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]:
     """Return the root's legal actions and visit counts in rows of equal width.
 
     Counts are kept exactly, unless one is above 65535: then all of that position are divided by the same
     power of two.
 
     Args:
-        episode: a finished game of T moves.
+        positions: those of a finished game, T in all, or those beside it.
         width: M.
 
     Returns:
         actions: int16 [T, M], ascending, then NO_ACTION.
         visit_counts: uint16 [T, M], 0 where there is no action.
     """
-    moves = len(episode)
-    counts = np.diff(episode.policy_offsets)
+    moves = len(positions)
+    counts = np.diff(positions.policy_offsets)
     rows = np.repeat(np.arange(moves), counts)
-    columns = np.arange(len(rows)) - np.repeat(episode.policy_offsets[:-1], counts)
+    columns = np.arange(len(rows)) - np.repeat(positions.policy_offsets[:-1], counts)
     actions = np.full((moves, width), NO_ACTION, dtype=np.int16)
-    actions[rows, columns] = episode.policy_actions
+    actions[rows, columns] = positions.policy_actions
     visits = np.zeros((moves, width), dtype=np.int64)
-    visits[rows, columns] = episode.policy_visits
+    visits[rows, columns] = positions.policy_visits
     while visits.max(initial=0) > _LARGEST_COUNT:
         too_large = visits.max(axis=1) > _LARGEST_COUNT
         visits[too_large] >>= 1

@@ -111,6 +111,42 @@ def test_with_tree_reuse_the_simulations_come_on_top_of_the_kept_subtree():
     assert (totals >= 20).all() and (totals > 20).any()
 
 
+def test_side_positions_are_searched_positions_that_the_game_did_not_come_to():
+    game = get_game("connect_four")
+    config = SearchConfig(simulations=60)  # a node that the solver has proven is visited, its children are not
+    group = GameGroup(game, config, 4, seed=1, side_position_visits=10)
+    found = 0
+    for episode in play(group, 6):
+        side = episode.side_positions
+        assert side is not None
+        found += len(side)
+        played = {observation.tobytes() for observation in episode.observations}
+        stones = side.observations.reshape(len(side), -1).sum(axis=1)
+        assert not played & {observation.tobytes() for observation in side.observations}
+        assert stones.min() >= 1 and len({each.tobytes() for each in side.observations}) > len(side) / 2
+        children_visits = np.add.reduceat(side.policy_visits, side.policy_offsets[:-1])
+        assert children_visits.min() >= 9  # all visits but the node's own evaluation
+        assert np.abs(side.values).max() <= 1
+        for i, observation in enumerate(side.observations):
+            tops = observation.sum(axis=0)[0]  # the top row: a move is legal where it is empty
+            legal = side.policy_actions[slice(*side.policy_offsets[i : i + 2])]
+            np.testing.assert_array_equal(legal, np.flatnonzero(tops == 0))
+    assert found > 50
+
+
+def test_without_a_trained_network_there_are_no_side_positions():
+    group = group_of(4, side_position_visits=5)
+    assert all(episode.side_positions is None for episode in play(group, 4, version=0))
+    assert all(episode.side_positions is None for episode in play(group_of(4), 4))
+
+
+def test_side_positions_do_not_change_the_games():
+    with_them, without = play(group_of(4, side_position_visits=5), 4), play(group_of(4), 4)
+    for one, other in zip(with_them, without, strict=True):
+        np.testing.assert_array_equal(one.policy_visits, other.policy_visits)
+        np.testing.assert_array_equal(one.actions, other.actions)
+
+
 def test_counts_include_unfinished_searches():
     group = group_of(8)
     simulations = 0

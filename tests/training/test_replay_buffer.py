@@ -1,11 +1,14 @@
 """The replay buffer keeps the newest positions, samples them all, and knows the game's symmetries."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from alphazero.errors import UserError
 from alphazero.games.registry import get_game
+from alphazero.records import SidePositions
 from alphazero.training.replay_buffer import ReplayBuffer
 from alphazero.training.targets import NO_ACTION, Batch
 from tests.training.random_episode import play_episode
@@ -61,6 +64,27 @@ def test_game_longer_than_the_ring_leaves_its_last_positions() -> None:
     buffer = ReplayBuffer(3, CONNECT_FOUR)
     assert buffer.add_episode(episode) == len(episode)
     assert observations_held(buffer) == {row.tobytes() for row in episode.observations[-3:]}
+
+
+def test_side_positions_are_kept_and_do_not_count_as_generated() -> None:
+    rng = np.random.default_rng(0)
+    game, beside = play_episode(CONNECT_FOUR, rng), play_episode(CONNECT_FOUR, rng)
+    values = np.linspace(-1, 1, len(beside), dtype=np.float32)
+    side = SidePositions(
+        beside.observations, beside.policy_offsets, beside.policy_actions, beside.policy_visits, values
+    )
+    buffer = ReplayBuffer(200, CONNECT_FOUR, root_value_share=0.5)
+    assert buffer.add_episode(replace(game, side_positions=side)) == len(game) == buffer.total_positions
+    assert len(buffer) == len(game) + len(beside)
+    state = buffer.state_dict()
+    assert observations_held(buffer) == {row.tobytes() for row in (*game.observations, *beside.observations)}
+    rows = {row.tobytes(): place for place, row in enumerate(state["observations"])}
+    places = [rows[row.tobytes()] for row in beside.observations[3:]]  # the first few are the game's as well
+    np.testing.assert_array_equal(state["value_targets"][places], values[3:])
+    children = slice(*beside.policy_offsets[3:5])
+    width = len(beside.policy_actions[children])
+    np.testing.assert_array_equal(state["actions"][places[0]][:width], beside.policy_actions[children])
+    np.testing.assert_array_equal(state["visit_counts"][places[0]][:width], beside.policy_visits[children])
 
 
 def test_values_are_the_outcome_for_the_player_to_move() -> None:

@@ -299,6 +299,19 @@ cdef inline int32_t subtree_blocks(const Tree* tree, int32_t top, int32_t* block
     return count
 
 
+cdef inline int32_t count_edges(const Tree* tree) noexcept nogil:
+    """Number of edges in the tree."""
+    cdef int32_t number
+    cdef int32_t total = 0
+    cdef int32_t block = 0
+    cdef const Node* node
+    for number in range(tree.node_count):
+        node = node_at(tree, block)
+        total += max(node.edge_count, 0)
+        block += block_words(tree, node)
+    return total
+
+
 # ---- finding one's way in the blocks ----
 
 

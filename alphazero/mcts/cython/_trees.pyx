@@ -6,7 +6,7 @@ Axis letters: K leaves or trees in one call, M nodes of a tree, E edges.
 """
 
 from cpython.pycapsule cimport PyCapsule_New
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport calloc, free
 
 import numpy as np
@@ -33,6 +33,7 @@ from alphazero.mcts.cython._tree cimport (
     Node,
     Tree,
     block_words,
+    count_edges,
     edges_of,
     empty_tree,
     keep_subtree,
@@ -253,16 +254,20 @@ cdef class CythonTrees:
         cdef Tree* tree = self.tree_at(tree_index)
         cdef int32_t count = tree.node_count
         cdef int32_t number, edge, child, block = 0
+        cdef int32_t total = 0
+        cdef int32_t edges = count_edges(tree)
         cdef Node* node
         cdef Edge* edge_here
-        parent = np.empty(count, dtype=np.int32)
-        action = np.full(count, -1, dtype=np.int32)
-        visit_count = np.empty(count, dtype=np.int32)
-        value_sum = np.empty(count, dtype=np.float64)
-        terminal = np.zeros(count, dtype=np.uint8)
-        proven = np.zeros(count, dtype=np.int8)
-        edge_offsets = np.zeros(count + 1, dtype=np.int32)
-        edge_actions, edge_priors, edge_children = [], [], []
+        cdef int32_t[::1] parent = np.empty(count, dtype=np.int32)
+        cdef int32_t[::1] action = np.full(count, -1, dtype=np.int32)
+        cdef int32_t[::1] visit_count = np.empty(count, dtype=np.int32)
+        cdef double[::1] value_sum = np.empty(count, dtype=np.float64)
+        cdef uint8_t[::1] terminal = np.empty(count, dtype=np.uint8)
+        cdef int8_t[::1] proven = np.zeros(count, dtype=np.int8)
+        cdef int32_t[::1] edge_offsets = np.zeros(count + 1, dtype=np.int32)
+        cdef int32_t[::1] edge_actions = np.empty(edges, dtype=np.int32)
+        cdef float[::1] edge_priors = np.empty(edges, dtype=np.float32)
+        cdef int32_t[::1] edge_children = np.empty(edges, dtype=np.int32)
         visit_count[0] = tree.root_edge.visit_count
         value_sum[0] = 0.0 - tree.root_edge.value_sum
         proven[0] = -tree.root_mark.proven
@@ -273,8 +278,8 @@ cdef class CythonTrees:
             terminal[number] = node.edge_count == TERMINAL
             for edge in range(node.edge_count):
                 edge_here = &edges_of(node)[edge]
-                edge_actions.append(links_of(node)[edge].action)
-                edge_priors.append(edge_here.prior)
+                edge_actions[total] = links_of(node)[edge].action
+                edge_priors[total] = edge_here.prior
                 child = NO_NODE
                 if links_of(node)[edge].child != NO_BLOCK:
                     child = node_at(tree, links_of(node)[edge].child).number
@@ -283,13 +288,12 @@ cdef class CythonTrees:
                     value_sum[child] = 0.0 - edge_here.value_sum
                     if tree.marked:
                         proven[child] = -marks_of(node)[edge].proven
-                edge_children.append(child)
-            edge_offsets[number + 1] = len(edge_actions)
+                edge_children[total] = child
+                total += 1
+            edge_offsets[number + 1] = total
         return TreeSnapshot(
-            parent, action, visit_count, value_sum, terminal, proven, edge_offsets,
-            np.array(edge_actions, dtype=np.int32),
-            np.array(edge_priors, dtype=np.float32),
-            np.array(edge_children, dtype=np.int32),
+            parent.base, action.base, visit_count.base, value_sum.base, terminal.base, proven.base,
+            edge_offsets.base, edge_actions.base, edge_priors.base, edge_children.base,
         )
 
     def memory_bytes(self, bint reserved=False):
