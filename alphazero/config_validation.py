@@ -172,6 +172,7 @@ RULES: dict[str, Rule] = {
     "search.tree_reuse": _ANY_BOOL,
     "search.root_noise_fraction": _between(0, 1),
     "search.root_noise_alpha": _at_least(0),
+    "search.forced_playouts": _between(0, 100),
     "search.temperature": _more_than(0),
     "search.temperature_moves": _at_least(-1),
     "inference.placement": _one_of("server", "local"),

@@ -30,6 +30,7 @@ def test_the_defaults_are_possible() -> None:
         ("search.simulations", 0, "between 1 and 1000000"),
         ("search.mcts_backend", "rust", "one of auto, cython, cpp, python"),
         ("search.root_noise_fraction", 1.5, "between 0 and 1"),
+        ("search.forced_playouts", -1.0, "between 0 and 100"),
         ("search.temperature", 0.0, "more than 0"),
         ("search.leaves_per_tree", 0, "between 1 and 1024"),
         ("search.virtual_loss", 0, "between 1 and 1000"),

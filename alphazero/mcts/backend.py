@@ -196,6 +196,14 @@ class Trees(Protocol):
         """Replace the priors of the root's edges, float32 [E], in ascending order of action."""
         ...
 
+    def set_forced_playouts(self, tree: int, factor: float) -> None:
+        """Give each child of the root that was visited at least sqrt(factor * prior * visits of all children).
+
+        From now on, whatever the root; 0, as at first: none is forced. ValueError with several leaves a tree.
+        Source: Wu, 'Accelerating Self-Play Learning in Go' (2019), section 3.2, factor k = 2.
+        """
+        ...
+
     def root_statistics(self, tree: int) -> RootStatistics:
         """Return the root's children; the root must be expanded."""
         ...

@@ -111,14 +111,21 @@ class BatchedSearch:
 
     # ---- searching ----
 
-    def begin(self, tree: int, simulations: int | None = None, root_noise: RootNoise | None = None) -> None:
+    def begin(
+        self,
+        tree: int,
+        simulations: int | None = None,
+        root_noise: RootNoise | None = None,
+        forced_playouts: float = 0.0,
+    ) -> None:
         """Start a search of `simulations` new simulations (default: the configuration's) in `tree`.
 
         The root must not be terminal. `root_noise` is asked once for the root's noise, mixed into its
-        priors as soon as they are known.
+        priors as soon as they are known. forced_playouts: see `Trees.set_forced_playouts`.
         """
         simulations = self.config.simulations if simulations is None else simulations
         self.trees.remaining[tree] = simulations
+        self.trees.set_forced_playouts(tree, forced_playouts)
         self._visit_bound[tree] += simulations + 1
         if self._visit_bound[tree] >= self._table_size:
             self.trees.set_exploration_table(self._longer_table(2 * self._visit_bound[tree]))

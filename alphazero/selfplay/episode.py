@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from alphazero.games.game import ByteArray
-from alphazero.mcts.backend import RootStatistics
+from alphazero.mcts.backend import IntArray, RootStatistics
 from alphazero.records import Episode
 
 
@@ -21,18 +21,28 @@ class EpisodeBuilder:
         self._actions: list[int] = []
         self._observations: list[ByteArray] = []
         self._statistics: list[RootStatistics] = []
+        self._policy_visits: list[IntArray] = []
         self._versions: list[int] = []
 
     def __len__(self) -> int:
         return len(self._actions)
 
     def append(
-        self, observation: ByteArray, statistics: RootStatistics, action: int, weights_version: int
+        self,
+        observation: ByteArray,
+        statistics: RootStatistics,
+        policy_visits: IntArray,
+        action: int,
+        weights_version: int,
     ) -> None:
-        """Add a move: the observation before it (uint8 [C, H, W], kept), its search, and the choice."""
+        """Add a move: the observation before it (uint8 [C, H, W], kept), its search, and the choice.
+
+        policy_visits: int32 [E], kept, of the search's actions; see `Episode`.
+        """
         self._actions.append(action)
         self._observations.append(observation)
         self._statistics.append(statistics)
+        self._policy_visits.append(policy_visits)
         self._versions.append(weights_version)
 
     def finish(self, terminal_value: float) -> Episode:
@@ -48,7 +58,7 @@ class EpisodeBuilder:
             observations=np.stack(self._observations),
             policy_offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
             policy_actions=np.concatenate([statistics.actions for statistics in self._statistics]),
-            policy_visits=np.concatenate([statistics.visit_counts for statistics in self._statistics]),
+            policy_visits=np.concatenate(self._policy_visits),
             root_values=np.array([statistics.value for statistics in self._statistics], np.float32),
             outcomes=outcomes.astype(np.float32),
             weights_versions=np.array(self._versions, np.int32),

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from alphazero.config import SearchConfig
 from alphazero.games.game import Game
+from alphazero.mcts.backend import IntArray, RootStatistics
+from alphazero.mcts.forced_playouts import pruned_visits
 from alphazero.mcts.search import BatchedSearch, best_action, sample_action
 from alphazero.records import Episode
 from alphazero.seeding import generator
@@ -155,9 +157,8 @@ class GameGroup:
             action = best_action(statistics)
         observation = np.empty(self.game.observation_shape, np.uint8)
         self.search.encode_root(slot, observation)
-        if not self._searched_in_full[slot]:
-            statistics = replace(statistics, visit_counts=np.zeros_like(statistics.visit_counts))
-        builder.append(observation, statistics, action, self._weights_version)
+        policy_visits = self._policy_visits(slot, statistics)
+        builder.append(observation, statistics, policy_visits, action, self._weights_version)
         self.counts.positions += 1
 
         self.search.play(slot, action)
@@ -172,6 +173,14 @@ class GameGroup:
             self.counts.games += 1
             self.search.reset(slot)
             self._start_game(slot)
+
+    def _policy_visits(self, slot: int, statistics: RootStatistics) -> IntArray:
+        """Return what the search says of the policy, for `Episode.policy_visits`: int32 [E]."""
+        if not self._searched_in_full[slot]:
+            return np.zeros_like(statistics.visit_counts)
+        if self.config.forced_playouts > 0:
+            return pruned_visits(statistics, self.config)
+        return statistics.visit_counts
 
     def _start_game(self, slot: int, simulations: int | None = None) -> None:
         seed, actor, launch = self._stream
@@ -192,7 +201,12 @@ class GameGroup:
             simulations = self.config.simulations if in_full else self._fast_simulations
         self._simulations_begun += simulations
         noisy = in_full and self.config.root_noise_fraction > 0
-        self.search.begin(slot, simulations, self._root_noise if noisy else None)
+        self.search.begin(
+            slot,
+            simulations,
+            root_noise=self._root_noise if noisy else None,
+            forced_playouts=self.config.forced_playouts if in_full else 0.0,
+        )
 
     def _root_noise(self, tree: int, num_children: int) -> npt.NDArray[np.float64]:
         return self._generators[tree].dirichlet([self._alpha] * num_children)

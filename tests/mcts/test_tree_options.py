@@ -1,4 +1,4 @@
-"""Several leaves in flight a tree, and the solver, worked out by hand in every backend.
+"""Several leaves in flight a tree, the solver and forced playouts, worked out by hand in every backend.
 
 The exploration table is one of ones, so that score(a) = Q(a) + P(a) / (1 + n(a)).
 """
@@ -217,6 +217,109 @@ def test_without_the_solver_nothing_is_proven(backend: str) -> None:
     select(trees)
     end(trees, 1, -1.0)
     assert trees.snapshot(0).proven.tolist() == [0, 0]
+
+
+# ---- forced playouts ----
+
+
+def root_actions(trees: Trees, q_values: list[float], simulations: int) -> list[int]:
+    """Search and return the root's action in each simulation; all below action a is worth q_values[a]."""
+    actions = []
+    for _ in range(simulations):
+        before = trees.root_statistics(0).visit_counts
+        [(node, _, _)] = select(trees)
+        depth, above = 1, trees.snapshot(0).parent
+        leaf = node
+        while above[leaf] != 0:
+            depth, leaf = depth + 1, above[leaf]
+        action = int(trees.snapshot(0).action[leaf])
+        expand(trees, node, q_values[action] * (-1) ** depth, [1.0])
+        assert (trees.root_statistics(0).visit_counts - before).tolist().index(1) == action
+        actions.append(action)
+    return actions
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"),
+    [
+        # Action 0 is worth -1, action 1 is worth 1.
+        (0.0, [0, 1, 1, 1, 1, 1]),
+        # n * n < 2 * 0.5 * N: with N = 1 nothing is owed (1 < 1), with 2 a visit to action 0 (1 < 2), with 3 one to
+        # action 1 (1 < 3), with 4 nothing (4 < 4, twice), with 5 one to action 0 (4 < 5).
+        (2.0, [0, 1, 0, 1, 1, 0]),
+    ],
+)
+def test_a_child_is_forced_while_the_square_of_its_visits_is_too_small(
+    factor: float, expected: list[int], backend: str
+) -> None:
+    trees = new_trees(backend)
+    trees.set_forced_playouts(0, factor)
+    select(trees)
+    expand(trees, 0, 0.0, [0.5, 0.5])
+    assert root_actions(trees, [-1.0, 1.0], 6) == expected
+
+
+def test_a_child_without_a_visit_is_not_forced(backend: str) -> None:
+    trees = new_trees(backend)
+    trees.set_forced_playouts(0, 100.0)
+    select(trees)
+    expand(trees, 0, 0.0, [0.75, 0.25])
+    assert root_actions(trees, [0.5, 0.5], 20) == [0] * 20  # 0.5 and more against 0.25
+
+
+def test_nothing_is_forced_below_the_root_but_at_the_next_one(backend: str) -> None:
+    """Root - 1, the only child, of whose two children the first is the worse."""
+    trees = new_trees(backend)
+    trees.set_forced_playouts(0, 2.0)
+    select(trees)
+    expand(trees, 0, 0.0, [1.0])
+    assert select(trees) == [(1, 0, 0)]
+    expand(trees, 1, 0.0, [0.5, 0.5])
+    assert select(trees) == [(2, 1, 0)]
+    expand(trees, 2, 1.0, [1.0])
+    assert select(trees) == [(3, 1, 1)]
+    expand(trees, 3, -1.0, [1.0])
+    assert select(trees) == [(4, 3, 0)]  # by score; at a root with two visits below, node 2 would be forced
+    expand(trees, 4, 1.0, [1.0])
+    trees.advance(0, 0)
+    assert select(trees) == [(4, 1, 0)]  # node 1 was node 2, with 1 visit of 3; it is forced
+
+
+def test_a_move_proven_to_win_goes_before_forced_ones(backend: str) -> None:
+    trees = new_trees(backend, remaining=6, solver=True)
+    trees.set_forced_playouts(0, 1.0)
+    select(trees)
+    expand(trees, 0, 0.0, [0.75, 0.25])
+    assert select(trees) == [(1, 0, 0)]
+    expand(trees, 1, 0.5, [1.0])
+    assert select(trees) == [(2, 0, 1)]  # 1 < 0.75 * 1 does not hold
+    end(trees, 2, -1.0)
+    assert select(trees) == [NONE]  # 1 < 0.75 * 2 holds
+    assert trees.root_statistics(0).visit_counts.tolist() == [1, 5]
+
+
+def test_a_move_proven_to_lose_is_not_forced_until_all_are(backend: str) -> None:
+    trees = new_trees(backend, remaining=7, solver=True)
+    trees.set_forced_playouts(0, 50.0)
+    select(trees)
+    expand(trees, 0, 0.0, [0.75, 0.25])
+    assert select(trees) == [(1, 0, 0)]
+    expand(trees, 1, 0.5, [1.0])
+    assert select(trees) == [(2, 1, 0)]  # forced
+    end(trees, 2, -1.0)  # action 0 loses
+    assert select(trees) == [(3, 0, 1)]
+    expand(trees, 3, 0.0, [1.0])
+    assert select(trees) == [(4, 3, 0)]  # forced
+    end(trees, 4, -1.0)  # action 1 loses as well; by score it would be the better one
+    assert select(trees) == [NONE]
+    assert trees.root_statistics(0).visit_counts.tolist() == [5, 2]
+
+
+def test_playouts_are_not_forced_with_several_leaves_a_tree(backend: str) -> None:
+    trees = new_trees(backend, leaves_per_tree=2)
+    trees.set_forced_playouts(0, 0.0)
+    with pytest.raises(ValueError, match="one leaf a tree only"):
+        trees.set_forced_playouts(0, 2.0)
 
 
 # ---- the move that is played ----

@@ -104,6 +104,38 @@ def test_fast_searches_have_fewer_simulations_no_noise_and_no_policy_target():
     assert expected - 8 * 20 <= counts.simulations <= expected + 8 * 20  # eight searches are under way
 
 
+def test_policy_targets_are_pruned_of_forced_playouts_and_fast_searches_force_none():
+    begun = []
+
+    def watched(group):
+        begin = group.search.begin
+
+        def recorded(slot, simulations, root_noise, forced_playouts):
+            begun.append((simulations, forced_playouts))
+            begin(slot, simulations, root_noise, forced_playouts)
+
+        group.search.begin = recorded
+        return group
+
+    def visits_and_lengths(forced_playouts):
+        config = SearchConfig(simulations=60, tree_reuse=False, forced_playouts=forced_playouts)
+        group = GameGroup(
+            get_game("connect_four"), config, 8, seed=1, full_search_share=0.5, fast_simulations=5
+        )
+        episodes = play(watched(group), 16)
+        assert sum(len(each) for each in episodes) > 100
+        return np.concatenate(
+            [np.add.reduceat(each.policy_visits, each.policy_offsets[:-1]) for each in episodes]
+        )
+
+    assert set(visits_and_lengths(0.0)) == {0, 60}
+    assert set(begun) == {(60, 0.0), (5, 0.0)}
+    begun.clear()
+    pruned = visits_and_lengths(2.0)
+    assert set(begun) == {(60, 2.0), (5, 0.0)}
+    assert pruned.max() <= 60 and 0 < np.mean((pruned > 0) & (pruned < 60)) < 1
+
+
 def test_with_tree_reuse_the_simulations_come_on_top_of_the_kept_subtree():
     episode = play(group_of(4), 1)[0]
     totals = np.add.reduceat(episode.policy_visits, episode.policy_offsets[:-1])

@@ -75,6 +75,7 @@ cdef extern from "alphazero/mcts/cpp/forest.h" namespace "alphazero" nogil:
         int32_t table_size()
         Tree& tree(int32_t index)
         void reset(int32_t index)
+        void set_forced_playouts(int32_t index, double factor)
         Status select_leaves(
             const int32_t* trees, int32_t count, int32_t* nodes, int32_t* parents, int32_t* actions
         )
@@ -224,6 +225,12 @@ cdef class CppTrees:
             raise ValueError(f"{priors.shape[0]} priors for a root with {root.edge_count} edges")
         for edge in range(root.edge_count):
             Tree.edges(root)[edge].prior = priors[edge]
+
+    def set_forced_playouts(self, int tree, double factor):
+        self.check_tree(tree)
+        if factor > 0.0 and self.options.leaves_per_tree > 1:
+            raise ValueError("playouts are forced with one leaf a tree only")
+        self.forest.set_forced_playouts(tree, factor)
 
     def root_statistics(self, int tree):
         cdef Node* root = self.expanded_root(tree)

@@ -34,6 +34,7 @@ cdef extern from *:
 cdef enum:
     NO_NODE = -1
     NO_BLOCK = -1
+    NO_EDGE = -1
     UNEXPANDED = 0
     TERMINAL = -1
     NODE_WORDS = 2
@@ -92,6 +93,7 @@ cdef struct Tree:
     int32_t path_capacity
     int32_t waits  # one leaf a tree: the last leaf handed out has no answer yet
     int32_t marked  # whether edges have Marks
+    double forced_playouts  # factor of `Trees.set_forced_playouts`, 0: none
     Edge root_edge  # visits and values of the root, as if an edge led there
     Mark root_mark
 

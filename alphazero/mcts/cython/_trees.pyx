@@ -198,6 +198,11 @@ cdef class CythonTrees:
         for edge in range(root.edge_count):
             edges_of(root)[edge].prior = priors[edge]
 
+    def set_forced_playouts(self, int tree, double factor):
+        if factor > 0.0 and self.forest.leaves_per_tree > 1:
+            raise ValueError("playouts are forced with one leaf a tree only")
+        self.tree_at(tree).forced_playouts = factor
+
     def root_statistics(self, int tree):
         cdef Node* root = self.expanded_root(tree)
         cdef Edge root_edge = self.forest.trees[tree].root_edge

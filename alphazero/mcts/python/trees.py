@@ -69,6 +69,7 @@ class PythonTrees:
         self._options = options
         self._several_leaves = options.leaves_per_tree > 1
         self._trees = [[_new_root()] for _ in range(num_trees)]
+        self._forced_playouts = [0.0] * num_trees
         self.set_exploration_table(exploration_table)
 
     def set_exploration_table(self, table: FloatArray) -> None:
@@ -120,6 +121,11 @@ class PythonTrees:
         if len(priors) != len(root.actions):
             raise ValueError(f"{len(priors)} priors for a root with {len(root.actions)} edges")
         root.priors = priors.tolist()
+
+    def set_forced_playouts(self, tree: int, factor: float) -> None:
+        if factor > 0.0 and self._several_leaves:
+            raise ValueError("playouts are forced with one leaf a tree only")
+        self._forced_playouts[tree] = factor
 
     def root_statistics(self, tree: int) -> RootStatistics:
         root = self._expanded_root(tree)
@@ -178,7 +184,11 @@ class PythonTrees:
             number = 0
             node = root
             while node.actions and (number == 0 or not node.proven):
-                edge = self._best_edge(nodes, node)
+                edge = -1
+                if number == 0 and self._forced_playouts[tree] > 0.0:
+                    edge = _forced_edge(nodes, self._forced_playouts[tree])
+                if edge < 0:
+                    edge = self._best_edge(nodes, node)
                 if node.children[edge] == NO_NODE:
                     node.children[edge] = len(nodes)
                     nodes.append(_Node(parent=number, action=node.actions[edge]))
@@ -262,6 +272,25 @@ class PythonTrees:
 
 def _new_root() -> _Node:
     return _Node(parent=NO_NODE, action=-1)
+
+
+def _forced_edge(nodes: list[_Node], factor: float) -> int:
+    """Return the root's first edge that was visited, but lacks forced playouts; -1 if there is none.
+
+    What the solver knows goes before: none is forced if a move is proven to win, none that is proven to lose
+    unless all are.
+    """
+    root = nodes[0]
+    if root.proven > 0:
+        return -1
+    for edge, (prior, child_number) in enumerate(zip(root.priors, root.children, strict=True)):
+        if child_number == NO_NODE or (nodes[child_number].proven > 0 and not root.proven):
+            continue
+        visit_count = nodes[child_number].visit_count
+        # visit_count < sqrt(factor * prior * visits of all children), without the root
+        if visit_count > 0 and visit_count * visit_count < factor * prior * (root.visit_count - 1):
+            return edge
+    return -1
 
 
 def _backup(nodes: list[_Node], leaf: int, value: float) -> None:
