@@ -204,6 +204,15 @@ class Trees(Protocol):
         """
         ...
 
+    def set_root_quota(self, tree: int, quota: IntArray) -> None:
+        """Reserve the next simulations for the root's edges: int32 [E], visits for each, ascending by action.
+
+        While an edge has some of its quota left, simulations take the one with most of it left (ties: the lowest
+        action); then PUCT goes on. Replaces an earlier quota; `reset` and `advance` drop it. ValueError unless the
+        root is expanded and has E edges, and with several leaves a tree.
+        """
+        ...
+
     def root_statistics(self, tree: int) -> RootStatistics:
         """Return the root's children; the root must be expanded."""
         ...

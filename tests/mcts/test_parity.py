@@ -37,7 +37,13 @@ OPTIONS: list[dict[str, object]] = [
     {"leaves_per_tree": 5, "virtual_loss": 1},
     {"leaves_per_tree": 3, "virtual_loss": 3, "solver": True},
 ]
-FORCED: list[dict[str, object]] = [{"forced_playouts": 2.0}, {"forced_playouts": 8.0, "solver": True}]
+# What is asked of the root: forced playouts, and quotas.
+AT_ROOT: list[dict[str, object]] = [
+    {"forced_playouts": 2.0},
+    {"forced_playouts": 8.0, "solver": True},
+    {"root_search": "gumbel"},
+    {"root_search": "gumbel", "solver": True},
+]
 MANY = 25
 EVERY_OPTION = pytest.mark.parametrize("options", OPTIONS, ids=str)
 EVERY_GAME = pytest.mark.parametrize("game", GAMES.values(), ids=GAMES.keys())
@@ -202,9 +208,9 @@ def test_games_with_root_noise(
 
 
 @EVERY_GAME
-@pytest.mark.parametrize("options", FORCED, ids=str)
+@pytest.mark.parametrize("options", AT_ROOT, ids=str)
 @SOME_AND_MANY
-def test_games_with_forced_playouts(
+def test_games_with_forced_playouts_or_quotas(
     game: Game, options: dict[str, object], amount: int, compiled_backends: list[str]
 ) -> None:
     for count, rng in batches(game, 3, amount, seed=11):
@@ -239,8 +245,11 @@ def assert_same_games(searches: list[BatchedSearch], seed: int, plies: int) -> N
         for search in searches:
             for tree in playing:
                 rng = generator(seed, "noise", tree, ply)
-                forced = search.config.forced_playouts
-                search.begin(tree, 20, lambda _, edges, rng=rng: rng.dirichlet([0.5] * edges), forced)
+                noise = lambda _, edges, rng=rng: rng.dirichlet([0.5] * edges)  # noqa: E731
+                quota = None
+                if search.config.root_search == "gumbel":  # more or less than there are simulations
+                    quota = lambda root, rng=rng: rng.integers(0, 8, len(root.actions), np.int32)  # noqa: E731
+                search.begin(tree, 20, noise, search.config.forced_playouts, quota)
             while rows := search.collect(trees):
                 search.apply(*evaluator(search.observations[:rows]))
         for tree in list(playing):

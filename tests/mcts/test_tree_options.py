@@ -1,4 +1,4 @@
-"""Several leaves in flight a tree, the solver and forced playouts, worked out by hand in every backend.
+"""Several leaves in flight a tree, the solver, forced playouts and quotas, by hand in every backend.
 
 The exploration table is one of ones, so that score(a) = Q(a) + P(a) / (1 + n(a)).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from alphazero.mcts import make_trees
@@ -320,6 +321,99 @@ def test_playouts_are_not_forced_with_several_leaves_a_tree(backend: str) -> Non
     trees.set_forced_playouts(0, 0.0)
     with pytest.raises(ValueError, match="one leaf a tree only"):
         trees.set_forced_playouts(0, 2.0)
+
+
+# ---- quotas of the root ----
+
+
+def quota(*visits: int) -> npt.NDArray[np.int32]:
+    return np.array(visits, np.int32)
+
+
+def test_the_edge_with_most_of_its_quota_left_is_taken_then_puct_goes_on(backend: str) -> None:
+    trees = new_trees(backend)
+    select(trees)
+    expand(trees, 0, 0.0, [0.5, 0.25, 0.25])
+    trees.set_root_quota(0, quota(0, 2, 3))
+    # Left: 0 2 3, 0 2 2, 0 1 2, 0 1 1, 0 0 1; then 0.5 against 0.25 / 3 and less.
+    assert root_actions(trees, [0.0, 0.0, 0.0], 6) == [2, 1, 2, 1, 2, 0]
+
+
+def test_a_quota_comes_on_top_of_visits_and_replaces_an_earlier_one(backend: str) -> None:
+    trees = new_trees(backend)
+    select(trees)
+    expand(trees, 0, 0.0, [0.5, 0.5])
+    trees.set_root_quota(0, quota(0, 9))
+    assert root_actions(trees, [1.0, 0.0], 2) == [1, 1]
+    trees.set_root_quota(0, quota(0, 1))
+    assert root_actions(trees, [1.0, 0.0], 3) == [1, 0, 0]
+
+
+def test_a_leaf_that_is_asked_for_again_costs_no_quota(backend: str) -> None:
+    trees = new_trees(backend)
+    select(trees)
+    expand(trees, 0, 0.0, [0.5, 0.5])
+    trees.set_root_quota(0, quota(1, 1))
+    assert select(trees) == select(trees) == [(1, 0, 0)]
+    expand(trees, 1, -1.0, [1.0])
+    assert select(trees) == [(2, 0, 1)]
+
+
+@pytest.mark.parametrize("leave", ["advance", "reset"])
+def test_a_quota_belongs_to_its_root(leave: str, backend: str) -> None:
+    trees = new_trees(backend)
+    select(trees)
+    expand(trees, 0, 0.0, [0.5, 0.5])
+    trees.set_root_quota(0, quota(0, 9))
+    assert select(trees) == [(1, 0, 1)]
+    expand(trees, 1, 0.0, [0.5, 0.5])
+    if leave == "advance":
+        trees.advance(0, 1)
+    else:
+        trees.reset(np.zeros(1, np.int32))
+        select(trees)
+        expand(trees, 0, 0.0, [0.5, 0.5])
+    assert select(trees) == [(1, 0, 0)]
+
+
+def test_quotas_that_do_not_fit_are_refused(backend: str) -> None:
+    trees = new_trees(backend)
+    with pytest.raises(ValueError, match="not expanded"):
+        trees.set_root_quota(0, quota(1, 1))
+    select(trees)
+    expand(trees, 0, 0.0, [0.5, 0.5])
+    with pytest.raises(ValueError, match="3 quotas for a root with 2 edges"):
+        trees.set_root_quota(0, quota(1, 1, 1))
+    several = new_trees(backend, leaves_per_tree=2)
+    select(several)
+    expand(several, 0, 0.0, [0.5, 0.5])
+    with pytest.raises(ValueError, match="one leaf a tree only"):
+        several.set_root_quota(0, quota(1, 1))
+
+
+def test_proofs_go_before_quotas(backend: str) -> None:
+    """Action 1 loses: its quota is left over. Action 2 wins: it takes all that remains, whatever is left of quotas."""
+    trees = new_trees(backend, remaining=7, solver=True)
+    select(trees)
+    expand(trees, 0, 0.0, [0.25, 0.25, 0.5])
+    trees.set_root_quota(0, quota(2, 5, 0))
+    assert select(trees) == [(1, 0, 1)]
+    expand(trees, 1, 0.0, [1.0])
+    assert select(trees) == [(2, 1, 0)]
+    end(trees, 2, -1.0)  # won for the player to move at node 1
+    assert select(trees) == [(3, 0, 0)]
+    expand(trees, 3, 0.0, [1.0])
+    assert select(trees) == [(4, 3, 0)]
+    expand(trees, 4, 0.0, [1.0])
+    trees.set_root_quota(0, quota(5, 5, 0))
+    assert select(trees) == [(5, 4, 0)]
+    expand(trees, 5, 0.0, [1.0])
+    trees.set_root_quota(0, quota(0, 5, 0))
+    assert select(trees) == [(6, 0, 2)]  # by score
+    end(trees, 6, -1.0)
+    trees.set_root_quota(0, quota(5, 5, 0))
+    assert select(trees) == [NONE]
+    assert trees.root_statistics(0).visit_counts.tolist() == [3, 2, 2]
 
 
 # ---- the move that is played ----

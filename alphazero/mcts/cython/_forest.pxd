@@ -227,6 +227,8 @@ cdef inline int32_t descend_one_level(const Forest* forest, Tree* tree, int32_t*
     cdef int32_t best = NO_EDGE
     if tree.path_length > 0:
         edge_here = edge_at(tree, tree.path[tree.path_length - 1])
+    elif tree.due_count > 0:
+        best = edge_with_quota(tree, node)
     elif tree.forced_playouts > 0.0:
         best = forced_edge(tree, node)
     if tree.path_length == tree.path_capacity and not grow_path(tree):
@@ -249,6 +251,26 @@ cdef inline int32_t descend_one_level(const Forest* forest, Tree* tree, int32_t*
     tree.here = child
     prefetch_node(tree)
     return ON_THE_WAY
+
+
+cdef inline int32_t edge_with_quota(const Tree* tree, const Node* root) noexcept nogil:
+    """Return the root's edge with most of its quota left, the lowest if several have it; NO_EDGE if none has any.
+
+    No quota counts if a move is proven to win, none of a move that is proven to lose unless all are.
+    """
+    cdef int32_t best = NO_EDGE
+    cdef int32_t most_left = 0
+    cdef int32_t edge, left
+    if tree.root_mark.proven < 0:  # proven to lose for the player who moved here
+        return NO_EDGE
+    for edge in range(root.edge_count):
+        if tree.marked and marks_of(root)[edge].proven < 0 and tree.root_mark.proven == 0:
+            continue
+        left = tree.visits_due[edge] - edges_of(root)[edge].visit_count
+        if left > most_left:
+            most_left = left
+            best = edge
+    return best
 
 
 cdef inline int32_t forced_edge(const Tree* tree, const Node* root) noexcept nogil:
