@@ -164,7 +164,7 @@ class Forest {
     double forced_playouts = 0.0;  // factor; 0: none
     RawArray<int32_t> visits_due;  // visits that each edge of the root is to reach by its quota
     int32_t due_count = 0;         // edges of the root if it has a quota, else 0
-    bool waits = false;   // one leaf a tree: the last leaf handed out has no answer yet
+    bool waits = false;            // one leaf a tree: the last leaf handed out has no answer yet
   };
 
   enum class Step { kOnTheWay, kLeaf, kNoLeaf, kOutOfMemory };
@@ -327,7 +327,10 @@ class Forest {
       if (kMarked && proven == 0 && Tree::marks(root)[edge].proven < 0) continue;
       const double visit_count = edges[edge].visit_count;
       const double prior = edges[edge].prior;
-      if (visit_count > 0.0 && visit_count * visit_count < way.forced_playouts * prior * visits_of_all) return edge;
+      if (visit_count > 0.0 &&
+          visit_count * visit_count < way.forced_playouts * prior * visits_of_all) {
+        return edge;
+      }
     }
     return kNoEdge;
   }

@@ -193,17 +193,13 @@ class PythonTrees:
         """Return (node, parent, action) of the next leaf of `tree`; node is -1 if there is none."""
         nodes = self._trees[tree]
         root = nodes[0]
+        special = bool(self._visits_due[tree]) or self._forced_playouts[tree] > 0.0
         while self.remaining[tree] > root.in_flight and root.in_flight < self._options.leaves_per_tree:
             number = 0
             node = root
             while node.actions and (number == 0 or not node.proven):
-                edge = -1
-                if number == 0 and self._visits_due[tree]:
-                    edge = _edge_with_quota(nodes, self._visits_due[tree])
-                elif number == 0 and self._forced_playouts[tree] > 0.0:
-                    edge = _forced_edge(nodes, self._forced_playouts[tree])
-                if edge < 0:
-                    edge = self._best_edge(nodes, node)
+                asked = special and number == 0
+                edge = self._root_edge(tree) if asked else self._best_edge(nodes, node)
                 if node.children[edge] == NO_NODE:
                     node.children[edge] = len(nodes)
                     nodes.append(_Node(parent=number, action=node.actions[edge]))
@@ -220,6 +216,15 @@ class PythonTrees:
                 _count_in_flight(nodes, number, 1)
             return number, node.parent, node.action
         return NO_NODE, NO_NODE, -1
+
+    def _root_edge(self, tree: int) -> int:
+        """Return the edge that quotas or forced playouts ask for at the root, or else the best one."""
+        nodes = self._trees[tree]
+        if self._visits_due[tree]:
+            edge = _edge_with_quota(nodes, self._visits_due[tree])
+        else:
+            edge = _forced_edge(nodes, self._forced_playouts[tree])
+        return self._best_edge(nodes, nodes[0]) if edge < 0 else edge
 
     def _best_edge(self, nodes: list[_Node], node: _Node) -> int:
         """Return the edge of `node` with the highest PUCT score; the lowest action if several have it.
