@@ -44,6 +44,19 @@ class SearchConfig:
     tree_reuse: bool = True  # keep the subtree of the played move (AlphaGo Zero)
     root_noise_fraction: float = 0.25  # share of Dirichlet noise in the root's priors, self-play only
     root_noise_alpha: float = 0.0  # Dirichlet alpha; 0: the game's own
+    # Forced playouts (Wu, 'Accelerating Self-Play Learning in Go', 2019): in full searches of self-play each child of
+    # the root that was visited gets at least sqrt(forced_playouts * prior * visits); policy targets are pruned of what
+    # that added. KataGo: 2; 0: none (paper)
+    forced_playouts: float = 0.0
+    # gumbel: self-play draws a few of the root's actions with Gumbel noise (no root noise then) and halves their number
+    # by sequential halving (Danihelka et al., 'Policy improvement by planning with Gumbel', ICLR 2022); policy targets
+    # are softmax(logits + scaled values). For few simulations a move. Below the root, and in evaluation, PUCT
+    root_search: str = "puct"  # puct (AlphaZero) | gumbel
+    gumbel_considered: int = 16  # gumbel: actions considered at most (paper: 16)
+    gumbel_c_visit: float = (
+        50.0  # gumbel: values count (c_visit + most visits of an action) * c_scale (paper: 50) ...
+    )
+    gumbel_c_scale: float = 1.0  # ... put on a scale from 0 to 1 (paper, Go and chess: 1)
     temperature: float = 1.0  # moves are sampled from visit counts ** (1 / temperature) ...
     temperature_moves: int = -1  # ... for the first so many moves of a game, then the best; -1: the game's
 

@@ -90,6 +90,11 @@ def _check_pairs(config: Config) -> None:
             f"selfplay.games_per_actor is {selfplay.games_per_actor}, fewer than selfplay.groups "
             f"({selfplay.groups}): each group needs a game; raise the first or set selfplay.groups=1"
         )
+    if config.search.root_search == "gumbel" and config.search.forced_playouts:
+        raise UserError(
+            f"search.forced_playouts is {config.search.forced_playouts}, but with search.root_search = 'gumbel' quotas "
+            "say what the root visits; set search.forced_playouts=0 or search.root_search='puct'"
+        )
     if training.batch_size > training.replay_capacity:
         raise UserError(
             f"training.batch_size ({training.batch_size}) is larger than training.replay_capacity "
@@ -172,6 +177,11 @@ RULES: dict[str, Rule] = {
     "search.tree_reuse": _ANY_BOOL,
     "search.root_noise_fraction": _between(0, 1),
     "search.root_noise_alpha": _at_least(0),
+    "search.forced_playouts": _between(0, 100),
+    "search.root_search": _one_of("puct", "gumbel"),
+    "search.gumbel_considered": _between(1, 65536),
+    "search.gumbel_c_visit": _between(0, 1e6),
+    "search.gumbel_c_scale": _between(0, 1e6),
     "search.temperature": _more_than(0),
     "search.temperature_moves": _at_least(-1),
     "inference.placement": _one_of("server", "local"),

@@ -40,8 +40,9 @@ class Episode:
         observations: uint8 [T, C, H, W], what the network saw before each move.
         policy_offsets: int32 [T+1]; the root children of move t are policy_offsets[t]:policy_offsets[t+1].
         policy_actions: int32 [policy_offsets[T]], legal actions at the root, ascending.
-        policy_visits: int32 [policy_offsets[T]], their visit counts: the policy target once normalised.
-            All 0 for a move of a fast search: it teaches the value alone.
+        policy_visits: int32 [policy_offsets[T]], their visit counts, less forced playouts, or, with
+            search.root_search = "gumbel", shares of the improved policy in 65,535ths: the policy target once
+            normalised. All 0 for a move of a fast search: it teaches the value alone.
         root_values: float32 [T], mean value of the root after the search.
         outcomes: float32 [T], +1, 0 or -1: how the game ended.
         weights_versions: int32 [T], version of the newest weights that had a part in the move's search.

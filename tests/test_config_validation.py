@@ -30,6 +30,9 @@ def test_the_defaults_are_possible() -> None:
         ("search.simulations", 0, "between 1 and 1000000"),
         ("search.mcts_backend", "rust", "one of auto, cython, cpp, python"),
         ("search.root_noise_fraction", 1.5, "between 0 and 1"),
+        ("search.forced_playouts", -1.0, "between 0 and 100"),
+        ("search.root_search", "gumble", "one of puct, gumbel"),
+        ("search.gumbel_considered", 0, "between 1 and 65536"),
         ("search.temperature", 0.0, "more than 0"),
         ("search.leaves_per_tree", 0, "between 1 and 1024"),
         ("search.virtual_loss", 0, "between 1 and 1000"),
@@ -56,6 +59,10 @@ def test_an_impossible_value_is_refused_with_what_is_allowed(name: str, value: f
     ("config", "words"),
     [
         (Config(selfplay=SelfPlayConfig(games_per_actor=1)), "each group needs a game"),
+        (
+            Config(search=SearchConfig(root_search="gumbel", forced_playouts=2.0)),
+            "set search.forced_playouts=0 or search.root_search='puct'",
+        ),
         (Config(training=TrainingConfig(replay_capacity=100)), "larger than training.replay_capacity"),
         (Config(training=TrainingConfig(positions=100)), "no step would ever be made"),
         (

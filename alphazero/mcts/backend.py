@@ -196,6 +196,23 @@ class Trees(Protocol):
         """Replace the priors of the root's edges, float32 [E], in ascending order of action."""
         ...
 
+    def set_forced_playouts(self, tree: int, factor: float) -> None:
+        """Give each child of the root that was visited at least sqrt(factor * prior * visits of all children).
+
+        From now on, whatever the root; 0, as at first: none is forced. ValueError with several leaves a tree.
+        Source: Wu, 'Accelerating Self-Play Learning in Go' (2019), section 3.2, factor k = 2.
+        """
+        ...
+
+    def set_root_quota(self, tree: int, quota: IntArray) -> None:
+        """Reserve the next simulations for the root's edges: int32 [E], visits for each, ascending by action.
+
+        While an edge has some of its quota left, simulations take the one with most of it left (ties: the lowest
+        action); then PUCT goes on. Replaces an earlier quota; `reset` and `advance` drop it. ValueError unless the
+        root is expanded and has E edges, and with several leaves a tree.
+        """
+        ...
+
     def root_statistics(self, tree: int) -> RootStatistics:
         """Return the root's children; the root must be expanded."""
         ...

@@ -31,8 +31,14 @@ _driver = _import_driver()
 
 def exploration_table(size: int, c_init: float, c_base: float) -> npt.NDArray[np.float64]:
     """Return exploration[N] for N = 0 .. size-1, float64 [size]."""
-    visits = np.arange(size, dtype=np.float64)
-    return (np.log((visits + c_base + 1.0) / c_base) + c_init) * np.sqrt(visits)
+    return exploration_factor(np.arange(size, dtype=np.float64), c_init, c_base)
+
+
+def exploration_factor(
+    visit_count: npt.NDArray[np.float64], c_init: float, c_base: float
+) -> npt.NDArray[np.float64]:
+    """Return exploration[N] for each N of `visit_count`, float64 of the same shape."""
+    return (np.log((visit_count + c_base + 1.0) / c_base) + c_init) * np.sqrt(visit_count)
 
 
 def legal_priors(

@@ -34,6 +34,8 @@ LogitArray = npt.NDArray[np.float32]
 Evaluator = Callable[[ByteArray], tuple[LogitArray, LogitArray]]
 # (tree, number of root children E) -> float64 [E] that sums to 1.
 RootNoise = Callable[[int, int], npt.NDArray[np.float64]]
+# The root as it is -> int32 [E].
+RootQuota = Callable[[RootStatistics], IntArray]
 
 
 class BatchedSearch:
@@ -67,7 +69,8 @@ class BatchedSearch:
         self._rows = 0
         self._visit_bound = [0] * num_trees  # no node of the tree has been visited more often
         self._noise: list[RootNoise | None] = [None] * num_trees
-        self._roots_to_noise = 0  # roots whose noise waits for their evaluation
+        self._quota: list[RootQuota | None] = [None] * num_trees
+        self._roots_to_prepare = 0  # roots whose noise or quota waits for their evaluation
         self._one_tree = np.zeros(1, np.int32)
         self._root_node = np.zeros(1, np.int32)
         self._collector = _leaf_collector(self.trees, self.states, config.leaves_per_tree)
@@ -111,23 +114,33 @@ class BatchedSearch:
 
     # ---- searching ----
 
-    def begin(self, tree: int, simulations: int | None = None, root_noise: RootNoise | None = None) -> None:
+    def begin(
+        self,
+        tree: int,
+        simulations: int | None = None,
+        root_noise: RootNoise | None = None,
+        forced_playouts: float = 0.0,
+        root_quota: RootQuota | None = None,
+    ) -> None:
         """Start a search of `simulations` new simulations (default: the configuration's) in `tree`.
 
         The root must not be terminal. `root_noise` is asked once for the root's noise, mixed into its
-        priors as soon as they are known.
+        priors as soon as they are known, and `root_quota` at the same moment for `Trees.set_root_quota`.
+        forced_playouts: see `Trees.set_forced_playouts`.
         """
         simulations = self.config.simulations if simulations is None else simulations
         self.trees.remaining[tree] = simulations
+        self.trees.set_forced_playouts(tree, forced_playouts)
         self._visit_bound[tree] += simulations + 1
         if self._visit_bound[tree] >= self._table_size:
             self.trees.set_exploration_table(self._longer_table(2 * self._visit_bound[tree]))
         self._noise[tree] = root_noise
-        if root_noise is not None:
+        self._quota[tree] = root_quota
+        if root_noise is not None or root_quota is not None:
             if self.trees.is_expanded(tree):
-                self._mix_noise(tree)
+                self._prepare_root(tree)
             else:
-                self._roots_to_noise += 1
+                self._roots_to_prepare += 1
 
     def collect(self, trees: IntArray) -> int:
         """Select one leaf in each of `trees` and return K, how many need the network.
@@ -166,12 +179,12 @@ class BatchedSearch:
             self._priors,
             values.astype(np.float64),
         )
-        if self._roots_to_noise:
+        if self._roots_to_prepare:
             for row in np.flatnonzero(self.leaf_nodes[:rows] == 0):
                 tree = int(self.leaf_trees[row])
-                if self._noise[tree] is not None:
-                    self._mix_noise(tree)
-                    self._roots_to_noise -= 1
+                if self._waits_for_root(tree):
+                    self._prepare_root(tree)
+                    self._roots_to_prepare -= 1
         self._rows = 0
 
     def search(self, trees: IntArray, evaluate: Evaluator, simulations: int | None = None) -> None:
@@ -232,21 +245,26 @@ class BatchedSearch:
             wanted = np.ascontiguousarray(wanted[~leaves])
         return rows
 
-    def _mix_noise(self, tree: int) -> None:
-        noise = self._noise[tree]
-        assert noise is not None
-        self._noise[tree] = None
-        priors = self.trees.root_statistics(tree).priors
-        mixed = mix_root_noise(priors, noise(tree, len(priors)), self.config.root_noise_fraction)
-        self.trees.set_root_priors(tree, mixed)
+    def _waits_for_root(self, tree: int) -> bool:
+        return self._noise[tree] is not None or self._quota[tree] is not None
+
+    def _prepare_root(self, tree: int) -> None:
+        noise, quota = self._noise[tree], self._quota[tree]
+        self._noise[tree] = self._quota[tree] = None
+        if noise is not None:
+            priors = self.trees.root_statistics(tree).priors
+            mixed = mix_root_noise(priors, noise(tree, len(priors)), self.config.root_noise_fraction)
+            self.trees.set_root_priors(tree, mixed)
+        if quota is not None:
+            self.trees.set_root_quota(tree, quota(self.trees.root_statistics(tree)))
 
     def _forget(self, tree: int) -> None:
         self.trees.reset(self._one(tree))
         self.trees.remaining[tree] = 0
         self._visit_bound[tree] = 0
-        if self._noise[tree] is not None:
-            self._noise[tree] = None
-            self._roots_to_noise -= 1
+        if self._waits_for_root(tree):
+            self._noise[tree] = self._quota[tree] = None
+            self._roots_to_prepare -= 1
 
     def _longer_table(self, size: int) -> npt.NDArray[np.float64]:
         self._table_size = size

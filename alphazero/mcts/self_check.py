@@ -17,10 +17,13 @@ from alphazero.mcts.python.trees import PythonTrees
 
 TreesClass = Callable[[int, FloatArray, TreeOptions], Trees]
 
+# Options, and whether playouts are forced in one tree and the other one's root has quotas.
 _EVERY_PATH = (
-    TreeOptions(first_play_from_parent=True, first_play_value=0.25),
-    TreeOptions(solver=True),
-    TreeOptions(leaves_per_tree=3, virtual_loss=2, solver=True),
+    (TreeOptions(first_play_from_parent=True, first_play_value=0.25), False),
+    (TreeOptions(solver=True), False),
+    (TreeOptions(leaves_per_tree=3, virtual_loss=2, solver=True), False),
+    (TreeOptions(), True),
+    (TreeOptions(solver=True), True),
 )
 
 
@@ -28,9 +31,11 @@ def agrees_with_reference(trees_class: TreesClass) -> bool:
     """Return whether small searches with tree reuse give the reference's trees, to the last bit."""
     return all(
         same_tree(ours, reference)
-        for options in _EVERY_PATH
+        for options, at_root in _EVERY_PATH
         for ours, reference in zip(
-            _small_search(trees_class, options), _small_search(PythonTrees, options), strict=True
+            _small_search(trees_class, options, at_root),
+            _small_search(PythonTrees, options, at_root),
+            strict=True,
         )
     )
 
@@ -44,14 +49,17 @@ def same_tree(first: TreeSnapshot, second: TreeSnapshot) -> bool:
     )
 
 
-def _small_search(trees_class: TreesClass, options: TreeOptions) -> list[TreeSnapshot]:
+def _small_search(trees_class: TreesClass, options: TreeOptions, at_root: bool) -> list[TreeSnapshot]:
     """Search two trees for 48 simulations, advance one of them, search on; return all four trees."""
     both = np.arange(2, dtype=np.int32)
     trees = trees_class(2, exploration_table(128, 1.25, 19652.0), options)
     trees.reset(both)
+    trees.set_forced_playouts(0, 2.0 if at_root else 0.0)
     snapshots = []
     for action in (1, 4):
         trees.remaining[:] = 48
+        if at_root and trees.is_expanded(1):
+            trees.set_root_quota(1, np.array([20, 0, 7], np.int32))
         while _one_round(trees, np.tile(both, options.leaves_per_tree)):
             pass
         snapshots += [trees.snapshot(0), trees.snapshot(1)]

@@ -21,6 +21,7 @@ class EpisodeBuilder:
         self._actions: list[int] = []
         self._observations: list[ByteArray] = []
         self._statistics: list[RootStatistics] = []
+        self._policy_visits: list[IntArray] = []
         self._versions: list[int] = []
         self._side_observations: list[ByteArray] = []
         self._side_statistics: list[RootStatistics] = []
@@ -29,12 +30,21 @@ class EpisodeBuilder:
         return len(self._actions)
 
     def append(
-        self, observation: ByteArray, statistics: RootStatistics, action: int, weights_version: int
+        self,
+        observation: ByteArray,
+        statistics: RootStatistics,
+        policy_visits: IntArray,
+        action: int,
+        weights_version: int,
     ) -> None:
-        """Add a move: the observation before it (uint8 [C, H, W], kept), its search, and the choice."""
+        """Add a move: the observation before it (uint8 [C, H, W], kept), its search, and the choice.
+
+        policy_visits: int32 [E], kept, of the search's actions; see `Episode`.
+        """
         self._actions.append(action)
         self._observations.append(observation)
         self._statistics.append(statistics)
+        self._policy_visits.append(policy_visits)
         self._versions.append(weights_version)
 
     def append_side_positions(self, observations: ByteArray, statistics: Sequence[RootStatistics]) -> None:
@@ -48,7 +58,7 @@ class EpisodeBuilder:
         # The last mover sees -terminal_value; going back, the sign alternates.
         plies_to_end = length - np.arange(length)
         outcomes = np.where(plies_to_end % 2 == 1, -terminal_value, terminal_value) + 0.0
-        offsets, actions, visits = _policies(self._statistics)
+        offsets, actions, visits = _policies(self._statistics, self._policy_visits)
         return Episode(
             opening=np.array(self.opening, np.int32),
             actions=np.array(self._actions, np.int32),
@@ -67,7 +77,9 @@ class EpisodeBuilder:
     def _side_positions(self) -> SidePositions | None:
         if not self._side_statistics:
             return None
-        offsets, actions, visits = _policies(self._side_statistics)
+        offsets, actions, visits = _policies(
+            self._side_statistics, [statistics.visit_counts for statistics in self._side_statistics]
+        )
         return SidePositions(
             observations=np.stack(self._side_observations),
             policy_offsets=offsets,
@@ -77,11 +89,13 @@ class EpisodeBuilder:
         )
 
 
-def _policies(searches: Sequence[RootStatistics]) -> tuple[IntArray, IntArray, IntArray]:
-    """Return (offsets int32 [N+1], actions, visit counts), the N searches' one after the other."""
+def _policies(
+    searches: Sequence[RootStatistics], visits: Sequence[IntArray]
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return (offsets int32 [N+1], actions, visits), those of the N searches one after the other."""
     counts = [len(statistics.actions) for statistics in searches]
     return (
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
         np.concatenate([statistics.actions for statistics in searches]),
-        np.concatenate([statistics.visit_counts for statistics in searches]),
+        np.concatenate(visits),
     )

@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 from alphazero.config import SearchConfig
 from alphazero.games.game import Game
+from alphazero.mcts.backend import IntArray, RootStatistics
+from alphazero.mcts.forced_playouts import pruned_visits
+from alphazero.mcts.gumbel import SequentialHalving, policy_shares
 from alphazero.mcts.search import BatchedSearch, best_action, sample_action
 from alphazero.records import Episode
 from alphazero.seeding import generator
@@ -80,6 +83,8 @@ class GameGroup:
         self._fast_simulations = fast_simulations
         self._side_position_visits = side_position_visits
         self._searched_in_full = [True] * num_games
+        # Of the search that is under way, with search.root_search = "gumbel".
+        self._halvings: list[SequentialHalving | None] = [None] * num_games
         self._stream = (seed, actor, launch)
         self._actor_games = num_games if actor_games is None else actor_games
         self._next_index = [first_slot + slot for slot in range(num_games)]
@@ -112,7 +117,7 @@ class GameGroup:
         while True:
             for slot in np.flatnonzero(self.search.trees.remaining == 0).tolist():
                 if self.search.is_finished(slot):
-                    self._play_move(slot)
+                    self._go_on(slot)
             rows = self.search.collect(self._slots)
             if rows:
                 self.counts.evaluations += rows
@@ -150,19 +155,29 @@ class GameGroup:
         self._simulations_counted = done
         return counts
 
+    def _go_on(self, slot: int) -> None:
+        """Begin the next phase of the root's search if there is one, or play the move."""
+        halving = self._halvings[slot]
+        if halving is not None and halving.simulations:
+            self._begin_phase(slot, halving)
+        else:
+            self._play_move(slot)
+
     def _play_move(self, slot: int) -> None:
         builder = self._builders[slot]
         statistics = self.search.root_statistics(slot)
+        halving = self._halvings[slot]
         move = self._moves_skipped[slot] + len(builder.opening) + len(builder)
         if move < self._temperature_moves and self.config.temperature > 0:
             action = sample_action(statistics, self.config.temperature, self._generators[slot])
+        elif halving is not None:
+            action = halving.winner(statistics)
         else:
             action = best_action(statistics)
         observation = np.empty(self.game.observation_shape, np.uint8)
         self.search.encode_root(slot, observation)
-        if not self._searched_in_full[slot]:
-            statistics = replace(statistics, visit_counts=np.zeros_like(statistics.visit_counts))
-        builder.append(observation, statistics, action, self._weights_version)
+        policy_visits = self._policy_visits(slot, statistics)
+        builder.append(observation, statistics, policy_visits, action, self._weights_version)
         self.counts.positions += 1
         if self._side_position_visits and self._weights_version > 0:
             self._take_side_positions(slot, action)
@@ -192,6 +207,16 @@ class GameGroup:
             observations, [node_statistics(tree, node) for node in nodes.tolist()]
         )
 
+    def _policy_visits(self, slot: int, statistics: RootStatistics) -> IntArray:
+        """Return what the search says of the policy, for `Episode.policy_visits`: int32 [E]."""
+        if not self._searched_in_full[slot]:
+            return np.zeros_like(statistics.visit_counts)
+        if self.config.root_search == "gumbel":
+            return policy_shares(statistics, self.config)
+        if self.config.forced_playouts > 0:
+            return pruned_visits(statistics, self.config)
+        return statistics.visit_counts
+
     def _start_game(self, slot: int, simulations: int | None = None) -> None:
         seed, actor, launch = self._stream
         game_index = self._next_index[slot]
@@ -209,9 +234,24 @@ class GameGroup:
         self._searched_in_full[slot] = in_full
         if simulations is None:
             simulations = self.config.simulations if in_full else self._fast_simulations
+        if self.config.root_search == "gumbel":
+            actions = len(self.search.legal_actions(slot))
+            noise = self._generators[slot].gumbel(size=actions) if in_full else np.zeros(actions)
+            self._halvings[slot] = halving = SequentialHalving(self.config, simulations, noise)
+            self._begin_phase(slot, halving)
+            return
         self._simulations_begun += simulations
         noisy = in_full and self.config.root_noise_fraction > 0
-        self.search.begin(slot, simulations, self._root_noise if noisy else None)
+        self.search.begin(
+            slot,
+            simulations,
+            root_noise=self._root_noise if noisy else None,
+            forced_playouts=self.config.forced_playouts if in_full else 0.0,
+        )
+
+    def _begin_phase(self, slot: int, halving: SequentialHalving) -> None:
+        self._simulations_begun += halving.simulations
+        self.search.begin(slot, halving.simulations, root_quota=halving.next_quota)
 
     def _root_noise(self, tree: int, num_children: int) -> npt.NDArray[np.float64]:
         return self._generators[tree].dirichlet([self._alpha] * num_children)

@@ -37,6 +37,13 @@ OPTIONS: list[dict[str, object]] = [
     {"leaves_per_tree": 5, "virtual_loss": 1},
     {"leaves_per_tree": 3, "virtual_loss": 3, "solver": True},
 ]
+# What is asked of the root: forced playouts, and quotas.
+AT_ROOT: list[dict[str, object]] = [
+    {"forced_playouts": 2.0},
+    {"forced_playouts": 8.0, "solver": True},
+    {"root_search": "gumbel"},
+    {"root_search": "gumbel", "solver": True},
+]
 MANY = 25
 EVERY_OPTION = pytest.mark.parametrize("options", OPTIONS, ids=str)
 EVERY_GAME = pytest.mark.parametrize("game", GAMES.values(), ids=GAMES.keys())
@@ -196,18 +203,36 @@ def test_equal_priors_and_extreme_logits(
 def test_games_with_root_noise(
     game: Game, fpu: tuple[str, float], options: dict[str, object], amount: int, compiled_backends: list[str]
 ) -> None:
-    """Whole games from the start; of chess, a few moves from anywhere."""
-    plies = 6 if game.name == "chess" else game.max_game_length
     for count, rng in batches(game, 6, amount, seed=5):
-        starts = positions_of_random_games(game, count, rng) if game.name == "chess" else [[]] * count
-        searches = [
-            BatchedSearch(game, count, settings(name, fpu, **options))
-            for name in ("python", *compiled_backends)
-        ]
-        for search in searches:
-            for tree, moves in enumerate(starts):
-                search.set_position(tree, moves)
-        assert_same_games(searches, int(rng.integers(2**30)), plies)
+        assert_same_whole_games(game, compiled_backends, count, rng, fpu, **options)
+
+
+@EVERY_GAME
+@pytest.mark.parametrize("options", AT_ROOT, ids=str)
+@SOME_AND_MANY
+def test_games_with_forced_playouts_or_quotas(
+    game: Game, options: dict[str, object], amount: int, compiled_backends: list[str]
+) -> None:
+    for count, rng in batches(game, 3, amount, seed=11):
+        assert_same_whole_games(game, compiled_backends, count, rng, FPU_MODES[2], **options)
+
+
+def assert_same_whole_games(
+    game: Game,
+    backends: list[str],
+    count: int,
+    rng: np.random.Generator,
+    fpu: tuple[str, float],
+    **options: object,
+) -> None:
+    """Play `count` games from the start; of chess, a few moves from anywhere."""
+    plies = 6 if game.name == "chess" else game.max_game_length
+    starts = positions_of_random_games(game, count, rng) if game.name == "chess" else [[]] * count
+    searches = [BatchedSearch(game, count, settings(name, fpu, **options)) for name in ("python", *backends)]
+    for search in searches:
+        for tree, moves in enumerate(starts):
+            search.set_position(tree, moves)
+    assert_same_games(searches, int(rng.integers(2**30)), plies)
 
 
 def assert_same_games(searches: list[BatchedSearch], seed: int, plies: int) -> None:
@@ -220,7 +245,11 @@ def assert_same_games(searches: list[BatchedSearch], seed: int, plies: int) -> N
         for search in searches:
             for tree in playing:
                 rng = generator(seed, "noise", tree, ply)
-                search.begin(tree, 20, lambda _, edges, rng=rng: rng.dirichlet([0.5] * edges))
+                noise = lambda _, edges, rng=rng: rng.dirichlet([0.5] * edges)  # noqa: E731
+                quota = None
+                if search.config.root_search == "gumbel":  # more or less than there are simulations
+                    quota = lambda root, rng=rng: rng.integers(0, 8, len(root.actions), np.int32)  # noqa: E731
+                search.begin(tree, 20, noise, search.config.forced_playouts, quota)
             while rows := search.collect(trees):
                 search.apply(*evaluator(search.observations[:rows]))
         for tree in list(playing):

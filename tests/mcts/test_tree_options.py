@@ -1,4 +1,4 @@
-"""Several leaves in flight a tree, and the solver, worked out by hand in every backend.
+"""Several leaves in flight a tree, the solver, forced playouts and quotas, by hand in every backend.
 
 The exploration table is one of ones, so that score(a) = Q(a) + P(a) / (1 + n(a)).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from alphazero.mcts import make_trees
@@ -217,6 +218,202 @@ def test_without_the_solver_nothing_is_proven(backend: str) -> None:
     select(trees)
     end(trees, 1, -1.0)
     assert trees.snapshot(0).proven.tolist() == [0, 0]
+
+
+# ---- forced playouts ----
+
+
+def root_actions(trees: Trees, q_values: list[float], simulations: int) -> list[int]:
+    """Search and return the root's action in each simulation; all below action a is worth q_values[a]."""
+    actions = []
+    for _ in range(simulations):
+        before = trees.root_statistics(0).visit_counts
+        [(node, _, _)] = select(trees)
+        depth, above = 1, trees.snapshot(0).parent
+        leaf = node
+        while above[leaf] != 0:
+            depth, leaf = depth + 1, above[leaf]
+        action = int(trees.snapshot(0).action[leaf])
+        expand(trees, node, q_values[action] * (-1) ** depth, [1.0])
+        assert (trees.root_statistics(0).visit_counts - before).tolist().index(1) == action
+        actions.append(action)
+    return actions
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"),
+    [
+        # Action 0 is worth -1, action 1 is worth 1.
+        (0.0, [0, 1, 1, 1, 1, 1]),
+        # n * n < 2 * 0.5 * N: with N = 1 nothing is owed (1 < 1), with 2 a visit to action 0 (1 < 2), with 3 one to
+        # action 1 (1 < 3), with 4 nothing (4 < 4, twice), with 5 one to action 0 (4 < 5).
+        (2.0, [0, 1, 0, 1, 1, 0]),
+    ],
+)
+def test_a_child_is_forced_while_the_square_of_its_visits_is_too_small(
+    factor: float, expected: list[int], backend: str
+) -> None:
+    trees = new_trees(backend)
+    trees.set_forced_playouts(0, factor)
+    select(trees)
+    expand(trees, 0, 0.0, [0.5, 0.5])
+    assert root_actions(trees, [-1.0, 1.0], 6) == expected
+
+
+def test_a_child_without_a_visit_is_not_forced(backend: str) -> None:
+    trees = new_trees(backend)
+    trees.set_forced_playouts(0, 100.0)
+    select(trees)
+    expand(trees, 0, 0.0, [0.75, 0.25])
+    assert root_actions(trees, [0.5, 0.5], 20) == [0] * 20  # 0.5 and more against 0.25
+
+
+def test_nothing_is_forced_below_the_root_but_at_the_next_one(backend: str) -> None:
+    """Root - 1, the only child, of whose two children the first is the worse."""
+    trees = new_trees(backend)
+    trees.set_forced_playouts(0, 2.0)
+    select(trees)
+    expand(trees, 0, 0.0, [1.0])
+    assert select(trees) == [(1, 0, 0)]
+    expand(trees, 1, 0.0, [0.5, 0.5])
+    assert select(trees) == [(2, 1, 0)]
+    expand(trees, 2, 1.0, [1.0])
+    assert select(trees) == [(3, 1, 1)]
+    expand(trees, 3, -1.0, [1.0])
+    assert select(trees) == [(4, 3, 0)]  # by score; at a root with two visits below, node 2 would be forced
+    expand(trees, 4, 1.0, [1.0])
+    trees.advance(0, 0)
+    assert select(trees) == [(4, 1, 0)]  # node 1 was node 2, with 1 visit of 3; it is forced
+
+
+def test_a_move_proven_to_win_goes_before_forced_ones(backend: str) -> None:
+    trees = new_trees(backend, remaining=6, solver=True)
+    trees.set_forced_playouts(0, 1.0)
+    select(trees)
+    expand(trees, 0, 0.0, [0.75, 0.25])
+    assert select(trees) == [(1, 0, 0)]
+    expand(trees, 1, 0.5, [1.0])
+    assert select(trees) == [(2, 0, 1)]  # 1 < 0.75 * 1 does not hold
+    end(trees, 2, -1.0)
+    assert select(trees) == [NONE]  # 1 < 0.75 * 2 holds
+    assert trees.root_statistics(0).visit_counts.tolist() == [1, 5]
+
+
+def test_a_move_proven_to_lose_is_not_forced_until_all_are(backend: str) -> None:
+    trees = new_trees(backend, remaining=7, solver=True)
+    trees.set_forced_playouts(0, 50.0)
+    select(trees)
+    expand(trees, 0, 0.0, [0.75, 0.25])
+    assert select(trees) == [(1, 0, 0)]
+    expand(trees, 1, 0.5, [1.0])
+    assert select(trees) == [(2, 1, 0)]  # forced
+    end(trees, 2, -1.0)  # action 0 loses
+    assert select(trees) == [(3, 0, 1)]
+    expand(trees, 3, 0.0, [1.0])
+    assert select(trees) == [(4, 3, 0)]  # forced
+    end(trees, 4, -1.0)  # action 1 loses as well; by score it would be the better one
+    assert select(trees) == [NONE]
+    assert trees.root_statistics(0).visit_counts.tolist() == [5, 2]
+
+
+def test_playouts_are_not_forced_with_several_leaves_a_tree(backend: str) -> None:
+    trees = new_trees(backend, leaves_per_tree=2)
+    trees.set_forced_playouts(0, 0.0)
+    with pytest.raises(ValueError, match="one leaf a tree only"):
+        trees.set_forced_playouts(0, 2.0)
+
+
+# ---- quotas of the root ----
+
+
+def quota(*visits: int) -> npt.NDArray[np.int32]:
+    return np.array(visits, np.int32)
+
+
+def test_the_edge_with_most_of_its_quota_left_is_taken_then_puct_goes_on(backend: str) -> None:
+    trees = new_trees(backend)
+    select(trees)
+    expand(trees, 0, 0.0, [0.5, 0.25, 0.25])
+    trees.set_root_quota(0, quota(0, 2, 3))
+    # Left: 0 2 3, 0 2 2, 0 1 2, 0 1 1, 0 0 1; then 0.5 against 0.25 / 3 and less.
+    assert root_actions(trees, [0.0, 0.0, 0.0], 6) == [2, 1, 2, 1, 2, 0]
+
+
+def test_a_quota_comes_on_top_of_visits_and_replaces_an_earlier_one(backend: str) -> None:
+    trees = new_trees(backend)
+    select(trees)
+    expand(trees, 0, 0.0, [0.5, 0.5])
+    trees.set_root_quota(0, quota(0, 9))
+    assert root_actions(trees, [1.0, 0.0], 2) == [1, 1]
+    trees.set_root_quota(0, quota(0, 1))
+    assert root_actions(trees, [1.0, 0.0], 3) == [1, 0, 0]
+
+
+def test_a_leaf_that_is_asked_for_again_costs_no_quota(backend: str) -> None:
+    trees = new_trees(backend)
+    select(trees)
+    expand(trees, 0, 0.0, [0.5, 0.5])
+    trees.set_root_quota(0, quota(1, 1))
+    assert select(trees) == select(trees) == [(1, 0, 0)]
+    expand(trees, 1, -1.0, [1.0])
+    assert select(trees) == [(2, 0, 1)]
+
+
+@pytest.mark.parametrize("leave", ["advance", "reset"])
+def test_a_quota_belongs_to_its_root(leave: str, backend: str) -> None:
+    trees = new_trees(backend)
+    select(trees)
+    expand(trees, 0, 0.0, [0.5, 0.5])
+    trees.set_root_quota(0, quota(0, 9))
+    assert select(trees) == [(1, 0, 1)]
+    expand(trees, 1, 0.0, [0.5, 0.5])
+    if leave == "advance":
+        trees.advance(0, 1)
+    else:
+        trees.reset(np.zeros(1, np.int32))
+        select(trees)
+        expand(trees, 0, 0.0, [0.5, 0.5])
+    assert select(trees) == [(1, 0, 0)]
+
+
+def test_quotas_that_do_not_fit_are_refused(backend: str) -> None:
+    trees = new_trees(backend)
+    with pytest.raises(ValueError, match="not expanded"):
+        trees.set_root_quota(0, quota(1, 1))
+    select(trees)
+    expand(trees, 0, 0.0, [0.5, 0.5])
+    with pytest.raises(ValueError, match="3 quotas for a root with 2 edges"):
+        trees.set_root_quota(0, quota(1, 1, 1))
+    several = new_trees(backend, leaves_per_tree=2)
+    select(several)
+    expand(several, 0, 0.0, [0.5, 0.5])
+    with pytest.raises(ValueError, match="one leaf a tree only"):
+        several.set_root_quota(0, quota(1, 1))
+
+
+def test_proofs_go_before_quotas(backend: str) -> None:
+    """Action 1 loses: its quota is left over. Action 2 wins: it takes all that remains, whatever is left of quotas."""
+    trees = new_trees(backend, remaining=7, solver=True)
+    select(trees)
+    expand(trees, 0, 0.0, [0.25, 0.25, 0.5])
+    trees.set_root_quota(0, quota(2, 5, 0))
+    assert select(trees) == [(1, 0, 1)]
+    expand(trees, 1, 0.0, [1.0])
+    assert select(trees) == [(2, 1, 0)]
+    end(trees, 2, -1.0)  # won for the player to move at node 1
+    assert select(trees) == [(3, 0, 0)]
+    expand(trees, 3, 0.0, [1.0])
+    assert select(trees) == [(4, 3, 0)]
+    expand(trees, 4, 0.0, [1.0])
+    trees.set_root_quota(0, quota(5, 5, 0))
+    assert select(trees) == [(5, 4, 0)]
+    expand(trees, 5, 0.0, [1.0])
+    trees.set_root_quota(0, quota(0, 5, 0))
+    assert select(trees) == [(6, 0, 2)]  # by score
+    end(trees, 6, -1.0)
+    trees.set_root_quota(0, quota(5, 5, 0))
+    assert select(trees) == [NONE]
+    assert trees.root_statistics(0).visit_counts.tolist() == [3, 2, 2]
 
 
 # ---- the move that is played ----

@@ -1,10 +1,14 @@
 """Games in lock step: each plays as if it were alone, and what it records is what happened."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from alphazero.config import SearchConfig
 from alphazero.games.registry import get_game
+from alphazero.mcts import available_backends
+from alphazero.mcts.gumbel import SequentialHalving
 from alphazero.selfplay.game_group import GameGroup
 
 SEARCH = SearchConfig(simulations=20)
@@ -102,6 +106,102 @@ def test_fast_searches_have_fewer_simulations_no_noise_and_no_policy_target():
     assert counts.positions * 0.2 < full < counts.positions * 0.3
     expected = 20 * full + 5 * (counts.positions - full)
     assert expected - 8 * 20 <= counts.simulations <= expected + 8 * 20  # eight searches are under way
+
+
+def test_policy_targets_are_pruned_of_forced_playouts_and_fast_searches_force_none():
+    begun = []
+
+    def watched(group):
+        begin = group.search.begin
+
+        def recorded(slot, simulations, root_noise, forced_playouts):
+            begun.append((simulations, forced_playouts))
+            begin(slot, simulations, root_noise, forced_playouts)
+
+        group.search.begin = recorded
+        return group
+
+    def visits_and_lengths(forced_playouts):
+        config = SearchConfig(simulations=60, tree_reuse=False, forced_playouts=forced_playouts)
+        group = GameGroup(
+            get_game("connect_four"), config, 8, seed=1, full_search_share=0.5, fast_simulations=5
+        )
+        episodes = play(watched(group), 16)
+        assert sum(len(each) for each in episodes) > 100
+        return np.concatenate(
+            [np.add.reduceat(each.policy_visits, each.policy_offsets[:-1]) for each in episodes]
+        )
+
+    assert set(visits_and_lengths(0.0)) == {0, 60}
+    assert set(begun) == {(60, 0.0), (5, 0.0)}
+    begun.clear()
+    pruned = visits_and_lengths(2.0)
+    assert set(begun) == {(60, 2.0), (5, 0.0)}
+    assert pruned.max() <= 60 and 0 < np.mean((pruned > 0) & (pruned < 60)) < 1
+
+
+def gumbel_group(num_games=4, seed=5, **changes):
+    config = SearchConfig(root_search="gumbel", simulations=20, gumbel_considered=4, temperature_moves=3)
+    return GameGroup(get_game("connect_four"), replace(config, **changes), num_games, seed=seed)
+
+
+def test_gumbel_games_are_the_same_again_and_in_every_backend():
+    for solver in (False, True):
+        expected, *others = (
+            play(gumbel_group(mcts_backend=backend, native_rules=backend != "python", solver=solver), 4)
+            for backend in ("python", *available_backends())
+        )
+        for episodes in others:
+            for one, other in zip(expected, episodes, strict=True):
+                np.testing.assert_array_equal(one.actions, other.actions)
+                np.testing.assert_array_equal(one.policy_visits, other.policy_visits)
+                np.testing.assert_array_equal(one.root_values, other.root_values)
+    there = play(gumbel_group(seed=6), 4)
+    assert [list(one.actions) for one in expected] != [list(other.actions) for other in there]
+
+
+def test_gumbel_searches_have_the_simulations_asked_for_and_leave_shares():
+    group = gumbel_group(tree_reuse=False)
+    episodes = play(group, 8)
+    counts = group.take_counts()
+    assert 20 * counts.positions <= counts.simulations <= 20 * (counts.positions + 4)
+    for episode in episodes:
+        totals = np.add.reduceat(episode.policy_visits, episode.policy_offsets[:-1])
+        assert (np.abs(totals - 65_535) <= 4).all()  # seven roundings
+        assert episode.policy_visits.max() <= 65_535  # as fine as padded_visits takes it
+
+
+def test_the_winner_of_the_halving_is_played_after_the_temperature_moves(monkeypatch):
+    won = []
+
+    class Watched(SequentialHalving):
+        def winner(self, statistics):
+            won.append(super().winner(statistics))
+            return won[-1]
+
+    monkeypatch.setattr("alphazero.selfplay.game_group.SequentialHalving", Watched)
+    [episode] = play(gumbel_group(num_games=1), 1)
+    assert list(episode.actions[3:]) == won[: len(episode) - 3]
+    assert len(set(won)) > 1
+
+
+def test_fast_gumbel_searches_draw_no_noise_and_have_no_policy_target(monkeypatch):
+    noises = []
+
+    class Watched(SequentialHalving):
+        def __init__(self, config, simulations, noise):
+            noises.append((simulations, bool(noise.any())))
+            super().__init__(config, simulations, noise)
+
+    monkeypatch.setattr("alphazero.selfplay.game_group.SequentialHalving", Watched)
+    config = SearchConfig(root_search="gumbel", simulations=20)
+    group = GameGroup(get_game("connect_four"), config, 4, seed=1, full_search_share=0.5, fast_simulations=5)
+    episodes = play(group, 8)
+    assert set(noises) == {(20, True), (5, False)}
+    totals = np.concatenate(
+        [np.add.reduceat(each.policy_visits, each.policy_offsets[:-1]) for each in episodes]
+    )
+    assert 0.3 < np.mean(totals == 0) < 0.7
 
 
 def test_with_tree_reuse_the_simulations_come_on_top_of_the_kept_subtree():

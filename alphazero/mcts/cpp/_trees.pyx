@@ -75,6 +75,8 @@ cdef extern from "alphazero/mcts/cpp/forest.h" namespace "alphazero" nogil:
         int32_t table_size()
         Tree& tree(int32_t index)
         void reset(int32_t index)
+        void set_forced_playouts(int32_t index, double factor)
+        cpp_bool set_root_quota(int32_t index, const int32_t* quota)
         Status select_leaves(
             const int32_t* trees, int32_t count, int32_t* nodes, int32_t* parents, int32_t* actions
         )
@@ -224,6 +226,21 @@ cdef class CppTrees:
             raise ValueError(f"{priors.shape[0]} priors for a root with {root.edge_count} edges")
         for edge in range(root.edge_count):
             Tree.edges(root)[edge].prior = priors[edge]
+
+    def set_forced_playouts(self, int tree, double factor):
+        self.check_tree(tree)
+        if factor > 0.0 and self.options.leaves_per_tree > 1:
+            raise ValueError("playouts are forced with one leaf a tree only")
+        self.forest.set_forced_playouts(tree, factor)
+
+    def set_root_quota(self, int tree, const int32_t[::1] quota):
+        cdef Node* root = self.expanded_root(tree)
+        if self.options.leaves_per_tree > 1:
+            raise ValueError("a root has quotas with one leaf a tree only")
+        if quota.shape[0] != root.edge_count:
+            raise ValueError(f"{quota.shape[0]} quotas for a root with {root.edge_count} edges")
+        if not self.forest.set_root_quota(tree, &quota[0]):
+            raise MemoryError(f"no memory for {root.edge_count} quotas")
 
     def root_statistics(self, int tree):
         cdef Node* root = self.expanded_root(tree)

@@ -49,8 +49,24 @@ class Forest {
 
   Tree& tree(int32_t index) { return descents_[static_cast<size_t>(index)].tree; }
 
+  // See `alphazero.mcts.backend.Trees.set_forced_playouts`.
+  void set_forced_playouts(int32_t index, double factor) { descent(index).forced_playouts = factor; }
+
+  // See `alphazero.mcts.backend.Trees.set_root_quota`: int32 [E] IN, of an expanded root; false without memory.
+  bool set_root_quota(int32_t index, const int32_t* quota) {
+    Descent& way = descent(index);
+    Node* root = way.tree.root();
+    if (!way.visits_due.reserve(root->edge_count, 1)) return false;
+    way.due_count = root->edge_count;
+    for (int32_t edge = 0; edge < root->edge_count; ++edge) {
+      way.visits_due[edge] = Tree::edges(root)[edge].visit_count + quota[edge];
+    }
+    return true;
+  }
+
   void reset(int32_t index) {
     descent(index).waits = false;
+    descent(index).due_count = 0;
     tree(index).clear();  // the memory is there
   }
 
@@ -115,6 +131,7 @@ class Forest {
   // See Tree::keep_subtree.
   int32_t keep_subtree(int32_t index, int32_t root_edge, int32_t* kept, int32_t* new_blocks) {
     descent(index).waits = false;
+    descent(index).due_count = 0;
     return tree(index).keep_subtree(root_edge, kept, new_blocks);
   }
 
@@ -124,7 +141,8 @@ class Forest {
     for (const Descent& descent : descents_) {
       total += static_cast<int64_t>(sizeof(Descent)) +
                (reserved ? descent.tree.reserved_bytes() : descent.tree.memory_bytes()) +
-               int64_t{descent.path.capacity()} * static_cast<int64_t>(sizeof(int32_t));
+               (int64_t{descent.path.capacity()} + descent.visits_due.capacity()) *
+                   static_cast<int64_t>(sizeof(int32_t));
     }
     return total;
   }
@@ -143,7 +161,10 @@ class Forest {
     int32_t path_length = 0;
     int32_t here = 0;
     int32_t settled = 0;  // with the solver: what is proven of `here`, for the player to move there
-    bool waits = false;   // one leaf a tree: the last leaf handed out has no answer yet
+    double forced_playouts = 0.0;  // factor; 0: none
+    RawArray<int32_t> visits_due;  // visits that each edge of the root is to reach by its quota
+    int32_t due_count = 0;         // edges of the root if it has a quota, else 0
+    bool waits = false;            // one leaf a tree: the last leaf handed out has no answer yet
   };
 
   enum class Step { kOnTheWay, kLeaf, kNoLeaf, kOutOfMemory };
@@ -246,15 +267,21 @@ class Forest {
   template <bool kMarked>
   bool descend_one_level(Descent& way, Node* node, int32_t* action) {
     Tree& tree = way.tree;
-    const Edge* edge_here =
-        way.path_length > 0 ? tree.edge_at(way.path[way.path_length - 1]) : &tree.root_edge;
+    const Edge* edge_here = &tree.root_edge;
+    int32_t best = kNoEdge;
+    if (way.path_length > 0) {
+      edge_here = tree.edge_at(way.path[way.path_length - 1]);
+    } else if (way.due_count > 0) {
+      best = edge_with_quota<kMarked>(way, node);
+    } else if (way.forced_playouts > 0.0) {
+      best = forced_edge<kMarked>(way, node);
+    }
     if (!way.path.reserve(int64_t{way.path_length} + 1, kFirstPath)) return false;
-    int32_t best;
     if constexpr (kMarked) {
-      best = best_marked_edge(tree, node, edge_here);
+      if (best == kNoEdge) best = best_marked_edge(tree, node, edge_here);
       way.settled = -Tree::marks(node)[best].proven;
     } else {
-      best = best_edge(node, edge_here);
+      if (best == kNoEdge) best = best_edge(node, edge_here);
     }
     way.path[way.path_length++] = Tree::edge_offset(way.here, best);
     *action = Tree::links(node)[best].action;
@@ -267,6 +294,45 @@ class Forest {
     way.here = child;
     prefetch(way);
     return true;
+  }
+
+  // Return the root's edge with most of its quota left, the lowest if several have it; kNoEdge if none has any.
+  // No quota counts if a move is proven to win, none of a move that is proven to lose unless all are.
+  template <bool kMarked>
+  static int32_t edge_with_quota(const Descent& way, Node* root) {
+    const int32_t proven = kMarked ? way.tree.root_mark.proven : 0;  // for the player who moved here
+    if (proven < 0) return kNoEdge;
+    int32_t best = kNoEdge;
+    int32_t most_left = 0;
+    for (int32_t edge = 0; edge < root->edge_count; ++edge) {
+      if (kMarked && proven == 0 && Tree::marks(root)[edge].proven < 0) continue;
+      const int32_t left = way.visits_due[edge] - Tree::edges(root)[edge].visit_count;
+      if (left > most_left) {
+        most_left = left;
+        best = edge;
+      }
+    }
+    return best;
+  }
+
+  // Return the root's first edge that was visited, but lacks forced playouts; kNoEdge if there is none.
+  // None is forced if a move is proven to win, none that is proven to lose unless all are.
+  template <bool kMarked>
+  static int32_t forced_edge(const Descent& way, Node* root) {
+    const int32_t proven = kMarked ? way.tree.root_mark.proven : 0;  // for the player who moved here
+    if (proven < 0) return kNoEdge;
+    const Edge* edges = Tree::edges(root);
+    const double visits_of_all = way.tree.root_edge.visit_count - 1;
+    for (int32_t edge = 0; edge < root->edge_count; ++edge) {
+      if (kMarked && proven == 0 && Tree::marks(root)[edge].proven < 0) continue;
+      const double visit_count = edges[edge].visit_count;
+      const double prior = edges[edge].prior;
+      if (visit_count > 0.0 &&
+          visit_count * visit_count < way.forced_playouts * prior * visits_of_all) {
+        return edge;
+      }
+    }
+    return kNoEdge;
   }
 
   // Return the edge with the highest PUCT score; the lowest action if several have it.

@@ -33,6 +33,7 @@ namespace alphazero {
 
 constexpr int32_t kNoNode = -1;
 constexpr int32_t kNoBlock = -1;
+constexpr int32_t kNoEdge = -1;
 constexpr int32_t kUnexpanded = 0;
 constexpr int32_t kTerminal = -1;
 

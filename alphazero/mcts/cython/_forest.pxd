@@ -10,6 +10,7 @@ from alphazero.mcts.cython._tree cimport (
     DONE,
     NO_ACTIONS,
     NO_BLOCK,
+    NO_EDGE,
     NO_NODE,
     NODE_WORDS,
     EDGE_WORDS,
@@ -222,15 +223,21 @@ cdef inline int32_t descend_one_level(const Forest* forest, Tree* tree, int32_t*
     """Take the best edge of the expanded node `here`, to a new node if need be. Returns a Step."""
     cdef Node* node = node_at(tree, tree.here)
     cdef Edge* edge_here = &tree.root_edge
-    cdef int32_t best, child
+    cdef int32_t child
+    cdef int32_t best = NO_EDGE
     if tree.path_length > 0:
         edge_here = edge_at(tree, tree.path[tree.path_length - 1])
+    elif tree.due_count > 0:
+        best = edge_with_quota(tree, node)
+    elif tree.forced_playouts > 0.0:
+        best = forced_edge(tree, node)
     if tree.path_length == tree.path_capacity and not grow_path(tree):
         return WITHOUT_MEMORY
     if tree.marked:
-        best = best_marked_edge(forest, tree, node, edge_here)
+        if best == NO_EDGE:
+            best = best_marked_edge(forest, tree, node, edge_here)
         tree.settled = -marks_of(node)[best].proven
-    else:
+    elif best == NO_EDGE:
         best = best_edge(forest, node, edge_here)
     tree.path[tree.path_length] = tree.here + NODE_WORDS + best * EDGE_WORDS
     tree.path_length += 1
@@ -244,6 +251,46 @@ cdef inline int32_t descend_one_level(const Forest* forest, Tree* tree, int32_t*
     tree.here = child
     prefetch_node(tree)
     return ON_THE_WAY
+
+
+cdef inline int32_t edge_with_quota(const Tree* tree, const Node* root) noexcept nogil:
+    """Return the root's edge with most of its quota left, the lowest if several have it; NO_EDGE if none has any.
+
+    No quota counts if a move is proven to win, none of a move that is proven to lose unless all are.
+    """
+    cdef int32_t best = NO_EDGE
+    cdef int32_t most_left = 0
+    cdef int32_t edge, left
+    if tree.root_mark.proven < 0:  # proven to lose for the player who moved here
+        return NO_EDGE
+    for edge in range(root.edge_count):
+        if tree.marked and marks_of(root)[edge].proven < 0 and tree.root_mark.proven == 0:
+            continue
+        left = tree.visits_due[edge] - edges_of(root)[edge].visit_count
+        if left > most_left:
+            most_left = left
+            best = edge
+    return best
+
+
+cdef inline int32_t forced_edge(const Tree* tree, const Node* root) noexcept nogil:
+    """Return the root's first edge that was visited, but lacks forced playouts; NO_EDGE if there is none.
+
+    None is forced if a move is proven to win, none that is proven to lose unless all are.
+    """
+    cdef const Edge* edges = edges_of(root)
+    cdef double visits_of_all = tree.root_edge.visit_count - 1
+    cdef double visit_count
+    cdef int32_t edge
+    if tree.root_mark.proven < 0:  # proven to lose for the player who moved here
+        return NO_EDGE
+    for edge in range(root.edge_count):
+        if tree.marked and marks_of(root)[edge].proven < 0 and tree.root_mark.proven == 0:
+            continue
+        visit_count = edges[edge].visit_count
+        if visit_count > 0.0 and visit_count * visit_count < tree.forced_playouts * edges[edge].prior * visits_of_all:
+            return edge
+    return NO_EDGE
 
 
 cdef inline int32_t best_edge(const Forest* forest, const Node* node, const Edge* edge_here) noexcept nogil:

@@ -34,6 +34,7 @@ cdef extern from *:
 cdef enum:
     NO_NODE = -1
     NO_BLOCK = -1
+    NO_EDGE = -1
     UNEXPANDED = 0
     TERMINAL = -1
     NODE_WORDS = 2
@@ -92,6 +93,9 @@ cdef struct Tree:
     int32_t path_capacity
     int32_t waits  # one leaf a tree: the last leaf handed out has no answer yet
     int32_t marked  # whether edges have Marks
+    double forced_playouts  # factor of `Trees.set_forced_playouts`, 0: none
+    int32_t* visits_due  # owned; visits that each edge of the root is to reach by its quota
+    int32_t due_count  # edges of the root if it has a quota, else 0
     Edge root_edge  # visits and values of the root, as if an edge led there
     Mark root_mark
 
@@ -106,6 +110,7 @@ cdef inline int32_t empty_tree(Tree* tree) noexcept nogil:
     tree.node_count = 0
     tree.path_length = 0
     tree.waits = False
+    tree.due_count = 0
     tree.root_edge.value_sum = 0.0
     tree.root_edge.visit_count = 0
     tree.root_mark.in_flight = tree.root_mark.proven = 0
@@ -234,6 +239,20 @@ cdef inline bint grow_block_of(Tree* tree) noexcept nogil:
     return True
 
 
+cdef inline bint set_quota(Tree* tree, const int32_t* quota) noexcept nogil:
+    """Make it the quota of the expanded root: int32 [E] IN; False if there is no memory."""
+    cdef Node* root = node_at(tree, 0)
+    cdef int32_t edge
+    cdef void* memory = realloc(tree.visits_due, root.edge_count * sizeof(int32_t))
+    if memory == NULL:
+        return False
+    tree.visits_due = <int32_t*>memory
+    tree.due_count = root.edge_count
+    for edge in range(root.edge_count):
+        tree.visits_due[edge] = edges_of(root)[edge].visit_count + quota[edge]
+    return True
+
+
 cdef inline int32_t keep_subtree(Tree* tree, int32_t root_edge, int32_t* kept, int32_t* new_blocks) noexcept nogil:
     """Make the child under `root_edge` the root; move its subtree to the front in one ascending pass.
 
@@ -274,6 +293,7 @@ cdef inline int32_t keep_subtree(Tree* tree, int32_t root_edge, int32_t* kept, i
     tree.node_count = kept_count
     tree.path_length = 0
     tree.waits = False
+    tree.due_count = 0
     return kept_count
 
 

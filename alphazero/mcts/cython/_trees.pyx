@@ -40,6 +40,7 @@ from alphazero.mcts.cython._tree cimport (
     links_of,
     marks_of,
     node_at,
+    set_quota,
 )
 from alphazero.mcts.tree_ops cimport alphazero_tree_ops
 
@@ -104,6 +105,7 @@ cdef class CythonTrees:
                 free(self.forest.trees[tree].words)
                 free(self.forest.trees[tree].path)
                 free(self.forest.trees[tree].block_of)
+                free(self.forest.trees[tree].visits_due)
             free(self.forest.trees)
         free(self.forest.descending)
 
@@ -198,6 +200,20 @@ cdef class CythonTrees:
             raise ValueError(f"{priors.shape[0]} priors for a root with {root.edge_count} edges")
         for edge in range(root.edge_count):
             edges_of(root)[edge].prior = priors[edge]
+
+    def set_forced_playouts(self, int tree, double factor):
+        if factor > 0.0 and self.forest.leaves_per_tree > 1:
+            raise ValueError("playouts are forced with one leaf a tree only")
+        self.tree_at(tree).forced_playouts = factor
+
+    def set_root_quota(self, int tree, const int32_t[::1] quota):
+        cdef Node* root = self.expanded_root(tree)
+        if self.forest.leaves_per_tree > 1:
+            raise ValueError("a root has quotas with one leaf a tree only")
+        if quota.shape[0] != root.edge_count:
+            raise ValueError(f"{quota.shape[0]} quotas for a root with {root.edge_count} edges")
+        if not set_quota(&self.forest.trees[tree], &quota[0]):
+            raise MemoryError(f"no memory for {root.edge_count} quotas")
 
     def root_statistics(self, int tree):
         cdef Node* root = self.expanded_root(tree)
@@ -304,7 +320,7 @@ cdef class CythonTrees:
         for tree in range(self.num_trees):
             here = &self.forest.trees[tree]
             total += (here.capacity if reserved else here.used) * <int64_t>sizeof(double)
-            total += here.path_capacity * <int64_t>sizeof(int32_t)
+            total += (here.path_capacity + here.due_count) * <int64_t>sizeof(int32_t)
             if here.marked:
                 total += (here.block_capacity if reserved else here.node_count) * <int64_t>sizeof(int32_t)
         return total

@@ -69,6 +69,9 @@ class PythonTrees:
         self._options = options
         self._several_leaves = options.leaves_per_tree > 1
         self._trees = [[_new_root()] for _ in range(num_trees)]
+        self._forced_playouts = [0.0] * num_trees
+        # Visits that each edge of the root is to reach by its quota; empty without one.
+        self._visits_due: list[list[int]] = [[] for _ in range(num_trees)]
         self.set_exploration_table(exploration_table)
 
     def set_exploration_table(self, table: FloatArray) -> None:
@@ -79,6 +82,7 @@ class PythonTrees:
     def reset(self, trees: IntArray) -> None:
         for tree in trees.tolist():
             self._trees[tree] = [_new_root()]
+            self._visits_due[tree] = []
 
     def select_leaves(self, trees: IntArray, nodes: IntArray, parents: IntArray, actions: IntArray) -> None:
         for i, tree in enumerate(trees.tolist()):
@@ -121,6 +125,20 @@ class PythonTrees:
             raise ValueError(f"{len(priors)} priors for a root with {len(root.actions)} edges")
         root.priors = priors.tolist()
 
+    def set_forced_playouts(self, tree: int, factor: float) -> None:
+        if factor > 0.0 and self._several_leaves:
+            raise ValueError("playouts are forced with one leaf a tree only")
+        self._forced_playouts[tree] = factor
+
+    def set_root_quota(self, tree: int, quota: IntArray) -> None:
+        root = self._expanded_root(tree)
+        if self._several_leaves:
+            raise ValueError("a root has quotas with one leaf a tree only")
+        if len(quota) != len(root.actions):
+            raise ValueError(f"{len(quota)} quotas for a root with {len(root.actions)} edges")
+        visits = self.root_statistics(tree).visit_counts
+        self._visits_due[tree] = (visits + quota).tolist()
+
     def root_statistics(self, tree: int) -> RootStatistics:
         root = self._expanded_root(tree)
         children = [self._trees[tree][child] if child != NO_NODE else None for child in root.children]
@@ -139,6 +157,7 @@ class PythonTrees:
         if nodes[0].in_flight:
             raise ValueError(f"tree {tree} has leaves in flight: answer them before it is advanced")
         new_root = self._child_of_root(tree, action)
+        self._visits_due[tree] = []
         if new_root == NO_NODE:
             self._trees[tree] = [_new_root()]
             return np.empty(0, dtype=np.int32)
@@ -174,11 +193,13 @@ class PythonTrees:
         """Return (node, parent, action) of the next leaf of `tree`; node is -1 if there is none."""
         nodes = self._trees[tree]
         root = nodes[0]
+        special = bool(self._visits_due[tree]) or self._forced_playouts[tree] > 0.0
         while self.remaining[tree] > root.in_flight and root.in_flight < self._options.leaves_per_tree:
             number = 0
             node = root
             while node.actions and (number == 0 or not node.proven):
-                edge = self._best_edge(nodes, node)
+                asked = special and number == 0
+                edge = self._root_edge(tree) if asked else self._best_edge(nodes, node)
                 if node.children[edge] == NO_NODE:
                     node.children[edge] = len(nodes)
                     nodes.append(_Node(parent=number, action=node.actions[edge]))
@@ -195,6 +216,15 @@ class PythonTrees:
                 _count_in_flight(nodes, number, 1)
             return number, node.parent, node.action
         return NO_NODE, NO_NODE, -1
+
+    def _root_edge(self, tree: int) -> int:
+        """Return the edge that quotas or forced playouts ask for at the root, or else the best one."""
+        nodes = self._trees[tree]
+        if self._visits_due[tree]:
+            edge = _edge_with_quota(nodes, self._visits_due[tree])
+        else:
+            edge = _forced_edge(nodes, self._forced_playouts[tree])
+        return self._best_edge(nodes, nodes[0]) if edge < 0 else edge
 
     def _best_edge(self, nodes: list[_Node], node: _Node) -> int:
         """Return the edge of `node` with the highest PUCT score; the lowest action if several have it.
@@ -262,6 +292,48 @@ class PythonTrees:
 
 def _new_root() -> _Node:
     return _Node(parent=NO_NODE, action=-1)
+
+
+def _edge_with_quota(nodes: list[_Node], visits_due: list[int]) -> int:
+    """Return the root's edge with most of its quota left, the lowest if several have it; -1 if none has any.
+
+    What the solver knows goes before: no quota counts if a move is proven to win, none of a move that is proven to
+    lose unless all are.
+    """
+    root = nodes[0]
+    if root.proven > 0:
+        return -1
+    best_edge = -1
+    most_left = 0
+    for edge, (due, child_number) in enumerate(zip(visits_due, root.children, strict=True)):
+        left = due
+        if child_number != NO_NODE:
+            child = nodes[child_number]
+            if child.proven > 0 and not root.proven:
+                continue
+            left -= child.visit_count
+        if left > most_left:
+            best_edge, most_left = edge, left
+    return best_edge
+
+
+def _forced_edge(nodes: list[_Node], factor: float) -> int:
+    """Return the root's first edge that was visited, but lacks forced playouts; -1 if there is none.
+
+    What the solver knows goes before: none is forced if a move is proven to win, none that is proven to lose
+    unless all are.
+    """
+    root = nodes[0]
+    if root.proven > 0:
+        return -1
+    for edge, (prior, child_number) in enumerate(zip(root.priors, root.children, strict=True)):
+        if child_number == NO_NODE or (nodes[child_number].proven > 0 and not root.proven):
+            continue
+        visit_count = nodes[child_number].visit_count
+        # visit_count < sqrt(factor * prior * visits of all children), without the root
+        if visit_count > 0 and visit_count * visit_count < factor * prior * (root.visit_count - 1):
+            return edge
+    return -1
 
 
 def _backup(nodes: list[_Node], leaf: int, value: float) -> None:
