@@ -227,6 +227,6 @@ def _account_network(report: ActorReport, client: EvaluationClient) -> None:
 
 def _add(total: SelfPlayCounts, more: SelfPlayCounts) -> None:
     total.simulations += more.simulations
-    total.evaluations += more.evaluations
+    total.leaves += more.leaves
     total.positions += more.positions
     total.games += more.games

@@ -68,7 +68,7 @@ class SelfPlayStatistics:
     games: int = 0
     positions: int = 0
     simulations: int = 0
-    evaluations: int = 0
+    leaves: int = 0  # rows that needed an answer, from the network (`batch_rows`) or from a cache
     batches: int = 0
     batch_rows: int = 0
     cached_rows: int = 0  # rows answered from actors' caches instead
@@ -99,7 +99,7 @@ class SelfPlayStatistics:
         self.games += report.counts.games
         self.positions += report.counts.positions
         self.simulations += report.counts.simulations
-        self.evaluations += report.counts.evaluations
+        self.leaves += report.counts.leaves
         self.batches += report.batches
         self.batch_rows += report.batch_rows
         self.cached_rows += report.cached_rows
