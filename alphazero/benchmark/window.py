@@ -98,9 +98,7 @@ def measure_selfplay_window(config: Config, seconds: float, warm_up_s: float, nu
                 f"no actor reported within the window of {seconds:g} s; measure longer windows"
             )
         row |= _exact_rates(statistics, config.selfplay.actors)
-        not_measured = {"games_per_hour", "training_steps_per_second"}
-        if config.inference.placement == "server" or config.inference.cache_positions == 0:
-            not_measured.add("cache_hit_rate")
+        not_measured = ("games_per_hour", "training_steps_per_second")
         measured = {
             name: value for name, value in row.items() if value is not None and name not in not_measured
         }

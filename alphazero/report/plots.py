@@ -28,6 +28,7 @@ ACTOR_TIMES = (
     "time_tree",
     "time_rules",
     "time_encoding",
+    "time_cache",
     "time_evaluation",
     "time_waiting",
     "time_other",
