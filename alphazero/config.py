@@ -78,7 +78,7 @@ class InferenceConfig:
     use_amp: bool = True  # half precision on CUDA, and on CPUs with bfloat16 instructions
     pinned_memory: bool = True  # page-locked staging buffers on CUDA; no effect on CPU
     threads: int = 1  # CPU threads of an inference engine that runs on the CPU
-    cache_positions: int = 0  # local: answers that an actor remembers until new weights come; 0: none
+    cache_positions: int = 0  # answers that an actor remembers until new weights come; 0: none
 
     @property
     def simulated(self) -> bool:

@@ -50,6 +50,7 @@ SELFPLAY_METRICS = (
     "time_tree",
     "time_rules",
     "time_encoding",
+    "time_cache",
     "time_evaluation",
     "time_waiting",
     "time_other",

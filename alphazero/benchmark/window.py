@@ -98,9 +98,7 @@ def measure_selfplay_window(config: Config, seconds: float, warm_up_s: float, nu
                 f"no actor reported within the window of {seconds:g} s; measure longer windows"
             )
         row |= _exact_rates(statistics, config.selfplay.actors)
-        not_measured = {"games_per_hour", "training_steps_per_second"}
-        if config.inference.placement == "server" or config.inference.cache_positions == 0:
-            not_measured.add("cache_hit_rate")
+        not_measured = ("games_per_hour", "training_steps_per_second")
         measured = {
             name: value for name, value in row.items() if value is not None and name not in not_measured
         }
@@ -196,8 +194,8 @@ def _exact_rates(statistics: SelfPlayStatistics, actors: int) -> dict[str, float
         "games": statistics.games,
         "positions": statistics.positions,
         "simulations": statistics.simulations,
-        "leaves": statistics.evaluations,
-        "leaves_per_second": statistics.evaluations / reported_s,
+        "leaves": statistics.leaves,
+        "leaves_per_second": statistics.leaves / reported_s,
         "simulations_per_second": statistics.simulations / reported_s,
         "positions_per_second": statistics.positions / reported_s,
         "evaluations_per_second": statistics.batch_rows / evaluated_s,

@@ -83,7 +83,8 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
         Metric("inference_batch_size", "inference batch size", "rows", "mean", "higher",
             "Mean rows in a batch of the inference server."),
         Metric("cache_hit_rate", "cache hit rate", "share", "mean", "higher",
-            "Leaves answered from an actor's cache, without the network / leaves."),
+            "Leaves that the network was not asked for, because the actor's cache held the answer or an equal "
+            "leaf of the same batch was asked for / leaves."),
         Metric("inference_latency_ms", "inference latency", "ms", "mean", "lower",
             "Mean time from the moment an actor hands a row over to its answer; where actors have the "
             "network themselves, mean time of a forward pass."),
@@ -149,6 +150,8 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "Stepping positions, legal actions and terminal values."),
         Metric("time_encoding", "encoding", "share", "mean", "neither",
             "Writing observations."),
+        Metric("time_cache", "cache", "share", "mean", "neither",
+            "Looking answers up in the actor's cache, keeping new ones."),
         Metric("time_waiting", "waiting", "share", "mean", "lower",
             "Waiting for evaluations or for a free slot."),
         Metric("time_evaluation", "evaluation in the actor", "share", "mean", "neither",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,26 +17,47 @@ WordArray = npt.NDArray[np.uint64]
 IndexArray = npt.NDArray[np.intp]
 
 
-class CachedEvaluator:
-    """An `Evaluator` that remembers the answers of another one, keyed by the whole observation.
+@dataclass(frozen=True)
+class LookUp:
+    """What a cache knew of a batch, and which rows somebody has to evaluate.
 
-    Two positions with the same observation get the same answer from any network, so a search through the
-    cache differs from one without only by the rounding of the network in batches of another size.
-    Belongs to one process and one thread.
+    Attributes:
+        policy_logits: float32 [B, A], a copy; rows in `missing` hold nothing until they are evaluated.
+        values: float32 [B], for the player to move; likewise.
+        asked: rows to evaluate [D], each position once.
+        missing: rows without an answer [M >= D].
+        twins: for each of `missing`, the index in `asked` of the row with its position.
+        keys, places, generation: what the cache needs to keep the answers.
+    """
+
+    policy_logits: LogitArray
+    values: LogitArray
+    asked: IndexArray
+    missing: IndexArray
+    twins: IndexArray
+    keys: WordArray
+    places: IndexArray
+    generation: int
+
+    def completed(self, policy_logits: LogitArray, values: LogitArray) -> tuple[LogitArray, LogitArray]:
+        """Return the answers to all B rows, given those to the rows asked for: float32 [D, A] and [D]."""
+        self.policy_logits[self.missing] = policy_logits[self.twins]
+        self.values[self.missing] = values[self.twins]
+        return self.policy_logits, self.values
+
+
+class EvaluationCache:
+    """Remembers the network's answers, keyed by the whole observation. One process, one thread.
 
     A table with one place for each hash: a position takes the place of the one that held it. So nothing is
-    ever moved, and a batch is looked up in a dozen array operations, however many rows it has.
+    ever moved, and a batch is looked up in a dozen array operations, however many rows it has. Several batches
+    may be looked up before the first of them is answered.
 
     Args:
         capacity: places, rounded up to a power of two; None: as many as fit into 256 MiB, 262,144 at most.
-
-    Attributes:
-        rows: observations asked for.
-        evaluations: observations that the inner evaluator had to evaluate.
     """
 
-    def __init__(self, evaluate: Evaluator, num_actions: int, capacity: int | None = None) -> None:
-        self._evaluate = evaluate
+    def __init__(self, num_actions: int, capacity: int | None = None) -> None:
         capacity = capacity or min(_MOST_BY_DEFAULT, _DEFAULT_BYTES // (4 * num_actions))
         self._hash_bits = max(1, (capacity - 1).bit_length())
         places = 1 << self._hash_bits
@@ -45,34 +68,44 @@ class CachedEvaluator:
         self._keys: WordArray | None = None  # [places, words of a key], once the first batch shows its shape
         self._multipliers: WordArray = np.zeros(0, np.uint64)
         self._bits = True  # keys hold one bit for each byte of an observation
-        self.rows = 0
-        self.evaluations = 0
 
     def clear(self) -> None:
-        """Forget every answer: the inner evaluator has new weights."""
+        """Forget every answer, also those still to come: the network has new weights."""
         self._generation += 1
 
-    def __call__(self, observations: ByteArray) -> tuple[LogitArray, LogitArray]:
-        """Return (policy logits float32 [B, A], values float32 [B] for the player to move)."""
+    def look_up(self, observations: ByteArray) -> LookUp:
+        """Return what is known of `observations`, uint8 [B, C, H, W], and which rows to evaluate."""
         keys, table = self._keys_of(observations)
         hashes = _mixed((keys * self._multipliers).sum(axis=1, dtype=np.uint64))
         places = (hashes >> np.uint64(64 - self._hash_bits)).astype(np.intp)
         held = (self._filled_in[places] == self._generation) & (table[places] == keys).all(axis=1)
-        logits, values = self._logits[places], self._values[places]
         missing = np.flatnonzero(~held)
-        if len(missing):
-            first, twins = _distinct(keys[missing], hashes[missing])
-            evaluated = missing[first]
-            new_logits, new_values = self._evaluate(observations[evaluated])
-            # Of two rows with one place the later one stays, in all three arrays.
-            table[places[evaluated]] = keys[evaluated]
-            self._logits[places[evaluated]] = new_logits
-            self._values[places[evaluated]] = new_values
-            self._filled_in[places[evaluated]] = self._generation
-            logits[missing], values[missing] = new_logits[twins], new_values[twins]
-            self.evaluations += len(evaluated)
-        self.rows += len(observations)
-        return logits, values
+        first, twins = _distinct(keys[missing], hashes[missing])
+        asked = missing[first]
+        return LookUp(
+            self._logits[places],
+            self._values[places],
+            asked,
+            missing,
+            twins,
+            keys[asked],
+            places[asked],
+            self._generation,
+        )
+
+    def keep(self, looked_up: LookUp, policy_logits: LogitArray, values: LogitArray) -> None:
+        """Remember the answers to the rows asked for: float32 [D, A] and [D].
+
+        Not if the cache was cleared since the look-up: the answers may be those of the old weights.
+        """
+        if looked_up.generation != self._generation:
+            return
+        assert self._keys is not None
+        # Of two rows with one place the later one stays, in all four arrays.
+        self._keys[looked_up.places] = looked_up.keys
+        self._logits[looked_up.places] = policy_logits
+        self._values[looked_up.places] = values
+        self._filled_in[looked_up.places] = self._generation
 
     def _keys_of(self, observations: ByteArray) -> tuple[WordArray, WordArray]:
         """Return the keys of the rows, uint64 [B, words], and the table of the keys held.
@@ -92,6 +125,43 @@ class CachedEvaluator:
             self._keys = np.empty((len(self._values), words), np.uint64)
             self._multipliers = np.random.default_rng(0).integers(0, 2**64, words, np.uint64) | np.uint64(1)
         return padded.view(np.uint64), self._keys
+
+
+class CachedEvaluator:
+    """An `Evaluator` that remembers the answers of another one.
+
+    Two positions with the same observation get the same answer from any network, so a search through the
+    cache differs from one without only by the rounding of the network in batches of another size.
+    Belongs to one process and one thread.
+
+    Args:
+        capacity: see `EvaluationCache`.
+
+    Attributes:
+        rows: observations asked for.
+        evaluations: observations that the inner evaluator had to evaluate.
+    """
+
+    def __init__(self, evaluate: Evaluator, num_actions: int, capacity: int | None = None) -> None:
+        self._evaluate = evaluate
+        self._cache = EvaluationCache(num_actions, capacity)
+        self.rows = 0
+        self.evaluations = 0
+
+    def clear(self) -> None:
+        """Forget every answer: the inner evaluator has new weights."""
+        self._cache.clear()
+
+    def __call__(self, observations: ByteArray) -> tuple[LogitArray, LogitArray]:
+        """Return (policy logits float32 [B, A], values float32 [B] for the player to move)."""
+        looked_up = self._cache.look_up(observations)
+        self.rows += len(observations)
+        if not len(looked_up.asked):
+            return looked_up.policy_logits, looked_up.values
+        policy_logits, values = self._evaluate(observations[looked_up.asked])
+        self.evaluations += len(looked_up.asked)
+        self._cache.keep(looked_up, policy_logits, values)
+        return looked_up.completed(policy_logits, values)
 
 
 def _mixed(sums: WordArray) -> WordArray:

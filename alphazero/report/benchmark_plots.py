@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, Percen
 
 from alphazero.metrics.catalog import CATALOG
 from alphazero.report.benchmark_data import EngineSpeed, RungWindows
-from alphazero.report.plots import ACTOR_TIMES, IDLE_TIMES, SERVER_TIMES, Theme
+from alphazero.report.plots import ACTOR_TIMES, SERVER_TIMES, Theme, share_colors
 
 BAR = 0.62  # of the distance between two rows
 
@@ -97,10 +97,11 @@ def _plot_shares(rows: pd.DataFrame, wanted: Sequence[str], label: str, theme: T
         return None
     figure, axes = _rows_figure(list(measured["title"]))
     left = pd.Series(0.0, index=measured.index)
-    for place, name in enumerate(names):
+    colors = share_colors(names, theme)
+    for name in names:
         share = measured[name].astype(float).fillna(0.0)
-        color = theme.grid if name in IDLE_TIMES else theme.series[place % len(theme.series)]
-        axes.barh(range(len(measured)), share, left=left, height=BAR, color=color, label=CATALOG[name].label)
+        label = CATALOG[name].label
+        axes.barh(range(len(measured)), share, left=left, height=BAR, color=colors[name], label=label)
         left = left + share
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))

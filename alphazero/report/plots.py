@@ -28,6 +28,7 @@ ACTOR_TIMES = (
     "time_tree",
     "time_rules",
     "time_encoding",
+    "time_cache",
     "time_evaluation",
     "time_waiting",
     "time_other",
@@ -220,8 +221,9 @@ def plot_time_split(metrics: pd.DataFrame, theme: Theme) -> Figure | None:
     figure = Figure(figsize=(8.0, 1.15 * len(bars)), layout="constrained")
     for (title, shares), axes in zip(bars, figure.subplots(len(bars), squeeze=False).flat, strict=True):
         left = 0.0
-        for place, (name, share) in enumerate(shares):
-            color = theme.grid if name in IDLE_TIMES else theme.series[place]
+        colors = share_colors([name for name, _ in shares], theme)
+        for name, share in shares:
+            color = colors[name]
             label = f"{CATALOG[name].label} {100 * share:.0f} %"
             axes.barh(0, share, left=left, color=color, edgecolor=theme.surface, linewidth=1.5, label=label)
             left += share
@@ -233,6 +235,12 @@ def plot_time_split(metrics: pd.DataFrame, theme: Theme) -> Figure | None:
             handlelength=1.0, handleheight=1.0, columnspacing=1.4, borderaxespad=0.2,
         )  # fmt: skip
     return figure
+
+
+def share_colors(names: Sequence[str], theme: Theme) -> dict[str, str]:
+    """Return a colour for each part of a time split; idle times take none of the series."""
+    at_work = [name for name in names if name not in IDLE_TIMES]
+    return dict.fromkeys(names, theme.grid) | dict(zip(at_work, theme.series, strict=False))
 
 
 def _panels(metrics: pd.DataFrame, wanted: Sequence[str], by: str, theme: Theme) -> Figure | None:

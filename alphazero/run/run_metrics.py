@@ -140,8 +140,8 @@ def inference_metrics(selfplay: SelfPlayStatistics) -> dict[str, float | None]:
         row["fill_rate"] = selfplay.batch_rows / selfplay.batch_slots
         row["inference_batch_size"] = selfplay.batch_rows / selfplay.batches
         row["inference_latency_ms"] = 1e3 * selfplay.network_s / selfplay.batches
-        if selfplay.cached_rows:
-            row["cache_hit_rate"] = selfplay.cached_rows / (selfplay.cached_rows + selfplay.batch_rows)
+    if selfplay.looked_up_rows:
+        row["cache_hit_rate"] = selfplay.cached_rows / selfplay.looked_up_rows
     row |= selfplay.latency.metrics()  # of a server: from submission to answer
     if selfplay.actor_s:
         in_actors = selfplay.network_s if selfplay.server_s == 0 else 0.0
@@ -154,6 +154,8 @@ def inference_metrics(selfplay: SelfPlayStatistics) -> dict[str, float | None]:
             }
         else:
             parts["time_search"] = selfplay.search_s
+        if selfplay.looked_up_rows:
+            parts["time_cache"] = selfplay.cache_s
         row |= {name: part / selfplay.actor_s for name, part in parts.items()}
         row["time_other"] = max(0.0, 1 - sum(parts.values()) / selfplay.actor_s)
     if selfplay.server_s:

@@ -18,6 +18,7 @@ from alphazero.metrics.histogram import no_fills
 from alphazero.selfplay.game_group import GameGroup, SelfPlayCounts
 from alphazero.selfplay.reports import ActorReport, WorkerFailure
 from alphazero.selfplay.stop_signals import ignore_stop_signals
+from alphazero.selfplay.transport.caching import CachingClient
 from alphazero.selfplay.transport.messages import EvaluatesByItself, EvaluationClient, SelfPlayStopped
 from alphazero.selfplay.transport.pickled_queue import QueueClient
 from alphazero.selfplay.transport.shared_memory import SharedMemoryClient, SharedSlots
@@ -32,8 +33,8 @@ class ActorSpec:
     """All that an actor process is started with.
 
     `slots` and `server` are set for the transport `shared_memory`, `requests` and `responses` for `queue`,
-    `weights` for the placement `local`. `paused[0]` is 1 while self-play is to wait for the learner,
-    `untrained[0]` while there is no trained network and games are played without one.
+    `weights` for the placement `local` and for a cache. `paused[0]` is 1 while self-play is to wait for the
+    learner, `untrained[0]` while there is no trained network and games are played without one.
     `stagger` is for measuring, see `GameGroup`.
     """
 
@@ -115,7 +116,6 @@ def _play(spec: ActorSpec) -> None:
             report.tree_s += applied - received
             report.search_s += collected - received
             report.episodes += group.take_episodes()
-            report.batches += 1
         report = channel.after_round(groups, client)
 
 
@@ -153,6 +153,16 @@ class _ParentChannel:
 
 
 def _client(spec: ActorSpec, game: Game) -> EvaluationClient:
+    client = _plain_client(spec, game)
+    positions = spec.config.inference.cache_positions
+    if positions == 0:
+        return client
+    assert spec.weights is not None
+    board = spec.weights
+    return CachingClient(client, lambda: board.version, game.num_actions, positions)
+
+
+def _plain_client(spec: ActorSpec, game: Game) -> EvaluationClient:
     config = spec.config
     if spec.slots is not None and spec.server is not None:
         return SharedMemoryClient(
@@ -185,15 +195,7 @@ def _local_client(config: Config, game: Game, board: WeightBoard) -> EvaluationC
         use_amp=config.inference.use_amp,
         max_batch=rows,
     )
-    return LocalClient(
-        engine,
-        WeightBoardReader(board),
-        groups,
-        rows,
-        game.observation_shape,
-        game.num_actions,
-        config.inference.cache_positions,
-    )
+    return LocalClient(engine, WeightBoardReader(board), groups, rows, game.observation_shape)
 
 
 def group_shape(config: Config) -> tuple[int, int]:
@@ -214,20 +216,25 @@ def _account_search(report: ActorReport, group: GameGroup) -> None:
 
 
 def _account_network(report: ActorReport, client: EvaluationClient) -> None:
-    """With an engine of its own, what looked like waiting was the network; else the batches are not its."""
+    """What looked like waiting was in part the cache and, with an engine of its own, the network."""
+    if isinstance(client, CachingClient):
+        report.looked_up_rows, client.looked_up_rows = client.looked_up_rows, 0
+        report.cached_rows, client.cached_rows = client.cached_rows, 0
+        report.cache_s = client.look_up_s + client.keep_s
+        report.waiting_s = max(0.0, report.waiting_s - client.keep_s)
+        client.look_up_s = client.keep_s = 0.0
+        client = client.inner
     if isinstance(client, EvaluatesByItself):
         report.engine = client.engine_name
         report.network_s, client.network_s = client.network_s, 0.0
         report.batch_rows, client.network_rows = client.network_rows, 0
-        report.cached_rows, client.cached_rows = client.cached_rows, 0
         report.fills, client.fills = client.fills, no_fills()
+        report.batches = int(report.fills.sum())
         report.waiting_s = max(0.0, report.waiting_s - report.network_s)
-    else:
-        report.batches = 0
 
 
 def _add(total: SelfPlayCounts, more: SelfPlayCounts) -> None:
     total.simulations += more.simulations
-    total.evaluations += more.evaluations
+    total.leaves += more.leaves
     total.positions += more.positions
     total.games += more.games

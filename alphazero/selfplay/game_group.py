@@ -29,7 +29,7 @@ class SelfPlayCounts:
     """What has been done since the counts were last taken; all are plain totals."""
 
     simulations: int = 0
-    evaluations: int = 0
+    leaves: int = 0  # rows that needed an answer, from the network or from a cache
     positions: int = 0
     games: int = 0
 
@@ -120,7 +120,7 @@ class GameGroup:
                     self._go_on(slot)
             rows = self.search.collect(self._slots)
             if rows:
-                self.counts.evaluations += rows
+                self.counts.leaves += rows
                 return rows
 
     def apply(
@@ -136,10 +136,10 @@ class GameGroup:
     def advance_untrained(self) -> None:
         """Do what `collect`, a network and `apply` do, with equal priors and values of 0 for the network.
 
-        An untrained network knows no more. What it is spared does not count as evaluations.
+        An untrained network knows no more. What it is spared does not count as leaves.
         """
         rows = self.collect()
-        self.counts.evaluations -= rows
+        self.counts.leaves -= rows
         self.apply(self._no_logits[:rows], self._no_values[:rows], weights_version=0)
 
     def take_episodes(self) -> list[Episode]:

@@ -80,8 +80,8 @@ class InferenceServer:
         rows_in_play: rows that all actors together can have in flight; lets the adaptive rule know when
             no more can come. None: unknown.
         requests_in_play: requests that all actors together can have in flight, one a group, each of an equal
-            share of `rows_in_play` at most. Requests are often smaller: a game whose search ended without
-            asking has no row. None: unknown.
+            share of `rows_in_play` at most. Requests are often smaller, or left out: a game whose search ended
+            without asking has no row, nor has a leaf whose answer the actor's cache holds. None: unknown.
         clock, sleep: seconds; the clock is that of `InferenceRequest.submitted_at`.
     """
 

@@ -210,6 +210,7 @@ class SelfPlayPool:
         self._launch("inference server", server_main, spec, mine, theirs)
 
     def _start_actor(self, actor: int) -> None:
+        inference = self.config.inference
         mine, theirs = self._context.Pipe()
         spec = ActorSpec(
             actor=actor,
@@ -223,7 +224,7 @@ class SelfPlayPool:
             server=self._actor_ends[actor] if self._actor_ends else None,
             requests=self._requests,
             responses=self._responses[actor] if self._responses else None,
-            weights=self._board if self.config.inference.placement == "local" else None,
+            weights=self._board if inference.placement == "local" or inference.cache_positions else None,
             stagger=self._stagger,
         )
         self._launch(f"actor {actor}", actor_main, spec, mine, theirs)

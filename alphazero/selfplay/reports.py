@@ -16,7 +16,7 @@ from alphazero.selfplay.game_group import SelfPlayCounts
 class ActorReport:
     """What an actor did since its last report; times in seconds.
 
-    `elapsed_s` is search, network and waiting, and a rest: messages and reports.
+    `elapsed_s` is search, cache, network and waiting, and a rest: messages and reports.
     """
 
     actor: int
@@ -24,13 +24,15 @@ class ActorReport:
     counts: SelfPlayCounts = field(default_factory=SelfPlayCounts)
     batches: int = 0  # forward passes of its own (placement `local`); 0 otherwise
     batch_rows: int = 0  # rows in them
-    cached_rows: int = 0  # rows answered from its cache instead
+    looked_up_rows: int = 0  # rows asked of its cache; 0: it has none
+    cached_rows: int = 0  # of them, those that the network was not asked for
     fills: npt.NDArray[np.int64] = field(default_factory=no_fills)  # forward passes by `fill_bin`
     elapsed_s: float = 0.0
     search_s: float = 0.0  # all of the search: trees, rules, encoding, choosing moves, episodes
     tree_s: float = 0.0  # of it: selecting, expanding, backing up; 0 where it is not timed apart
     rules_s: float = 0.0  # of it
     encoding_s: float = 0.0  # of it
+    cache_s: float = 0.0  # looking answers up in its cache and keeping new ones
     network_s: float = 0.0  # in its own engine (placement `local`)
     waiting_s: float = 0.0  # for the inference server, or paused
     engine: str = ""  # name of its own engine (placement `local`)
@@ -68,10 +70,11 @@ class SelfPlayStatistics:
     games: int = 0
     positions: int = 0
     simulations: int = 0
-    evaluations: int = 0
+    leaves: int = 0  # rows that needed an answer, from the network (`batch_rows`) or from a cache
     batches: int = 0
     batch_rows: int = 0
-    cached_rows: int = 0  # rows answered from actors' caches instead
+    looked_up_rows: int = 0  # rows asked of actors' caches; 0: there are none
+    cached_rows: int = 0  # of them, those that the network was not asked for
     batch_slots: int = 0  # rows there would have been room for in those batches
     fills: npt.NDArray[np.int64] = field(default_factory=no_fills)  # batches by `fill_bin`
     actor_s: float = 0.0
@@ -79,6 +82,7 @@ class SelfPlayStatistics:
     tree_s: float = 0.0  # 0, like the next two, where they are not timed apart
     rules_s: float = 0.0
     encoding_s: float = 0.0
+    cache_s: float = 0.0
     waiting_s: float = 0.0
     network_s: float = 0.0  # in the server, or in the actors themselves
     server_copies_s: float = 0.0
@@ -99,9 +103,10 @@ class SelfPlayStatistics:
         self.games += report.counts.games
         self.positions += report.counts.positions
         self.simulations += report.counts.simulations
-        self.evaluations += report.counts.evaluations
+        self.leaves += report.counts.leaves
         self.batches += report.batches
         self.batch_rows += report.batch_rows
+        self.looked_up_rows += report.looked_up_rows
         self.cached_rows += report.cached_rows
         self.batch_slots += report.batches * batch_capacity
         self.fills += report.fills
@@ -110,6 +115,7 @@ class SelfPlayStatistics:
         self.tree_s += report.tree_s
         self.rules_s += report.rules_s
         self.encoding_s += report.encoding_s
+        self.cache_s += report.cache_s
         self.waiting_s += report.waiting_s
         self.network_s += report.network_s
 

@@ -93,9 +93,19 @@ def test_settings_without_effect_are_not_told_apart() -> None:
     one = made_up_profile().config
     settings = effective_settings(one, True, "cython", False)
     assert "inference.pinned_memory" not in settings
-    assert "inference.cache_positions" not in settings  # a server has no cache
     assert settings["inference.engine"] == "frozen"
     assert settings["inference.use_amp"] is False  # no bfloat16 here
+
+
+@pytest.mark.parametrize("placement", ["server", "local"])
+def test_a_cache_has_an_effect_whoever_evaluates(placement: str) -> None:
+    one = made_up_profile().config
+    without, with_one = (
+        replace(one, inference=replace(one.inference, placement=placement, cache_positions=positions))
+        for positions in (0, 1000)
+    )
+    settings = [effective_settings(each, True, "cython", False) for each in (without, with_one)]
+    assert settings[0] != settings[1]
 
 
 @pytest.mark.parametrize(("bfloat16", "differs"), [(True, True), (False, False)])

@@ -7,7 +7,7 @@ import pytest
 
 from alphazero.games.game import ByteArray
 from alphazero.mcts.search import Evaluator, LogitArray
-from alphazero.network.cached_evaluator import CachedEvaluator, _distinct
+from alphazero.network.cached_evaluator import CachedEvaluator, EvaluationCache, _distinct
 
 
 def observations(*seeds: int) -> ByteArray:
@@ -69,6 +69,36 @@ def test_bytes_that_are_not_bits_are_told_apart(hashed: Evaluator) -> None:
     one, two = observations(1), observations(1) * np.uint8(2)
     assert_equal_answers(cached(np.concatenate([one, two])), hashed(np.concatenate([one, two])))
     assert cached.evaluations == 2
+
+
+def test_batches_may_be_looked_up_before_the_first_is_answered(hashed: Evaluator) -> None:
+    cache = EvaluationCache(7, 4096)
+    batches = [observations(1, 2, 2), observations(2, 3)]
+    looked_up = [cache.look_up(batch) for batch in batches]
+    for batch, each in zip(reversed(batches), reversed(looked_up), strict=True):
+        answers = hashed(batch[each.asked])
+        cache.keep(each, *answers)
+        assert_equal_answers(each.completed(*answers), hashed(batch))
+    known = cache.look_up(observations(1, 2, 3))
+    assert len(known.asked) == 0
+    assert_equal_answers((known.policy_logits, known.values), hashed(observations(1, 2, 3)))
+
+
+@pytest.mark.parametrize("emptied_by", ["new weights", "bytes that are not bits"])
+def test_an_answer_to_what_was_asked_before_the_cache_was_emptied_is_not_kept(
+    hashed: Evaluator, emptied_by: str
+) -> None:
+    cache = EvaluationCache(7, 4096)
+    batch = observations(1)
+    looked_up = cache.look_up(batch)
+    if emptied_by == "new weights":
+        cache.clear()
+    else:
+        cache.look_up(batch * np.uint8(2))  # keys are longer from here on
+    answers = hashed(batch)
+    cache.keep(looked_up, *answers)
+    assert_equal_answers(looked_up.completed(*answers), answers)
+    assert cache.look_up(batch).asked.tolist() == [0]
 
 
 def test_a_failed_evaluation_leaves_nothing_behind(hashed: Evaluator) -> None:

@@ -272,9 +272,10 @@ def test_a_gpu_chosen_by_number_is_the_one_whose_memory_counts(
     assert fit_to_hardware(config, hardware, BOARD).config.training.batch_size == 2048
 
 
-def test_caches_take_a_tenth_of_the_memory_at_most(machine: Callable[..., Hardware]) -> None:
+@pytest.mark.parametrize("placement", ["local", "server"])
+def test_caches_take_a_tenth_of_the_memory_at_most(machine: Callable[..., Hardware], placement: str) -> None:
     config = replace(
-        Config(), inference=replace(Config().inference, placement="local", cache_positions=10**9)
+        Config(), inference=replace(Config().inference, placement=placement, cache_positions=10**9)
     )
     fitted = fit_to_hardware(config, machine(memory_mib=1_000), BOARD)
     planes, rows, columns = BOARD.observation_shape

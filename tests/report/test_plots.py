@@ -64,3 +64,9 @@ def test_one_game_without_sets_of_random_moves_is_drawn(run: RunData) -> None:
     assert run.set_curves is not None
     one = run.set_curves[run.set_curves["set"] == "end-easy"]
     assert plots.render(plots.plot_set_errors, one, None, theme=plots.LIGHT) is not None
+
+
+def test_parts_of_a_time_split_are_told_apart_by_their_colours() -> None:
+    colors = plots.share_colors(plots.ACTOR_TIMES, plots.LIGHT)
+    assert len(set(colors.values())) == len(plots.ACTOR_TIMES)
+    assert colors["time_waiting"] == plots.LIGHT.grid

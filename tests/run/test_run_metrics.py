@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from alphazero.metrics.catalog import check_names
-from alphazero.run.run_metrics import RunMetrics
+from alphazero.run.run_metrics import RunMetrics, inference_metrics
 from alphazero.selfplay.reports import SelfPlayStatistics
 
 
@@ -32,3 +32,25 @@ def test_the_learners_time_is_split_and_counted_afresh_for_each_row() -> None:
     )
     clock.now += 10.0
     assert "time_training" not in metrics.row(SelfPlayStatistics(), [])  # nothing was timed since
+
+
+def test_the_share_that_a_cache_answered_is_one_of_the_rows_asked_of_it() -> None:
+    statistics = SelfPlayStatistics(
+        looked_up_rows=80, cached_rows=20, batches=3, batch_rows=55, batch_slots=96
+    )
+    assert inference_metrics(statistics)["cache_hit_rate"] == 0.25  # the server reports at other moments
+
+
+def test_no_hits_are_a_measured_nought_and_no_cache_is_not_measured() -> None:
+    assert inference_metrics(SelfPlayStatistics(looked_up_rows=80))["cache_hit_rate"] == 0.0
+    without = inference_metrics(SelfPlayStatistics(batches=3, batch_rows=55, batch_slots=96, actor_s=10.0))
+    assert not {"cache_hit_rate", "time_cache"} & without.keys()
+
+
+def test_the_cache_has_a_share_of_the_actors_time() -> None:
+    statistics = SelfPlayStatistics(
+        looked_up_rows=80, actor_s=10.0, search_s=5.0, cache_s=2.0, waiting_s=1.0, network_s=3.0, server_s=5.0
+    )
+    split = inference_metrics(statistics)
+    assert (split["time_search"], split["time_cache"], split["time_waiting"]) == (0.5, 0.2, 0.1)
+    assert split["time_other"] == pytest.approx(0.2)

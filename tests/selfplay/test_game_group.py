@@ -255,7 +255,7 @@ def test_counts_include_unfinished_searches():
         group.apply(*hashed_evaluator(group.search.observations[:rows]), 0)
         counts = group.take_counts()
         simulations += counts.simulations
-        assert counts.evaluations == rows
+        assert counts.leaves == rows
     # 50 rounds: every game has a row in each, its root's evaluation is no simulation,
     # and what ended in a known terminal position comes on top
     assert simulations >= 50 * 8 - 8
@@ -327,5 +327,5 @@ def test_without_a_network_priors_are_equal_and_values_nought():
         np.testing.assert_array_equal(one.policy_visits, other.policy_visits)
         np.testing.assert_array_equal(one.root_values, other.root_values)
     counts = untrained.take_counts()
-    assert counts.evaluations == 0
+    assert counts.leaves == 0
     assert counts.simulations > 0

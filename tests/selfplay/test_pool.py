@@ -27,7 +27,7 @@ from alphazero.network.resnet import PolicyValueNetwork, build_network
 from alphazero.records import Episode
 from alphazero.selfplay.game_group import GameGroup
 from alphazero.selfplay.pool import SelfPlayPool, WorkerDied
-from alphazero.selfplay.reports import ServerReport
+from alphazero.selfplay.reports import SelfPlayStatistics, ServerReport
 
 ROOT = Path(__file__).resolve().parents[2]
 GAME = get_game("connect_four")
@@ -134,6 +134,8 @@ def played_alone(actor: int, game_index: int, untrained: bool = False) -> Episod
         pytest.param(SHARED_MEMORY, id="shared memory"),
         pytest.param(QUEUE, id="queue"),
         pytest.param(LOCAL, id="local"),
+        pytest.param(replace(SHARED_MEMORY, cache_positions=1000), id="shared memory, cached"),
+        pytest.param(replace(QUEUE, cache_positions=1000), id="queue, cached"),
         pytest.param(replace(LOCAL, cache_positions=1000), id="local, cached"),
         pytest.param(replace(SHARED_MEMORY, engine="frozen"), id="shared memory, frozen"),
         pytest.param(replace(QUEUE, engine="frozen"), id="queue, frozen"),
@@ -176,6 +178,22 @@ def test_games_are_those_of_one_process(inference: InferenceConfig) -> None:
 def assert_same_game(episode: Episode, alone: Episode) -> None:
     for name in ("actions", "policy_actions", "policy_visits", "root_values", "outcomes"):
         np.testing.assert_array_equal(getattr(episode, name), getattr(alone, name), err_msg=name)
+
+
+@pytest.mark.parametrize("inference", [SHARED_MEMORY, LOCAL], ids=["shared memory", "local"])
+def test_every_leaf_is_looked_up_and_the_network_evaluates_the_rest(inference: InferenceConfig) -> None:
+    config = replace(BASE, inference=replace(inference, cache_positions=100_000))
+    statistics = SelfPlayStatistics()
+    with running(config) as pool:
+        deadline = time.monotonic() + PATIENCE_S
+        while statistics.batches == 0 or statistics.games < 16:
+            assert time.monotonic() < deadline
+            pool.take_episodes(timeout=0.1)
+            statistics.merge(pool.take_statistics())
+    assert statistics.looked_up_rows == statistics.leaves
+    assert 0 < statistics.cached_rows < statistics.looked_up_rows
+    assert 0 < statistics.batch_rows < statistics.looked_up_rows
+    assert 0 < statistics.cache_s < statistics.actor_s
 
 
 # ---- what a person is told ----

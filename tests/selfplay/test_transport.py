@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 
+from alphazero.selfplay.transport.caching import CachingClient
 from alphazero.selfplay.transport.local import LocalClient
 from alphazero.selfplay.transport.messages import InferenceResponse, SelfPlayStopped
 from alphazero.selfplay.transport.pickled_queue import QueueClient
@@ -254,7 +255,8 @@ class CountingEngine:
 def test_new_weights_empty_the_cache_of_an_actor():
     board = WeightBoard(CONTEXT, {"a": np.zeros(1, np.float32)})
     engine = CountingEngine()
-    client = LocalClient(engine, WeightBoardReader(board), 1, 4, SHAPE, ACTIONS, cache_positions=64)
+    local = LocalClient(engine, WeightBoardReader(board), 1, 4, SHAPE)
+    client = CachingClient(local, lambda: board.version, ACTIONS, 64)
     client.observations[0][:] = np.arange(4, dtype=np.uint8)[:, None, None, None]
 
     def values():
@@ -273,7 +275,7 @@ def test_new_weights_empty_the_cache_of_an_actor():
 
 def test_a_symmetric_position_is_another_key():
     engine = CountingEngine()
-    client = LocalClient(engine, None, 1, 2, SHAPE, ACTIONS, cache_positions=64)
+    client = CachingClient(LocalClient(engine, None, 1, 2, SHAPE), lambda: 0, ACTIONS, 64)
     client.observations[0][:] = 0
     client.observations[0][0, 0, 1, 0] = 1
     client.observations[0][1, 0, 1, 2] = 1  # its mirror image: the policy is mirrored, too

@@ -7,4 +7,6 @@ An actor speaks to an `EvaluationClient`; the inference server speaks to objects
   bytes travel, through one pipe an actor. No lock is shared, so a killed actor cannot block another one.
 * `queue`: everything is pickled through `multiprocessing.Queue`. The baseline's transport.
 * `local`: no transport at all, each actor evaluates its own leaves. For machines without a GPU.
+
+In front of any of them a `CachingClient` remembers answers, if `inference.cache_positions` says so.
 """

@@ -9,22 +9,17 @@ import numpy as np
 import torch
 
 from alphazero.metrics.histogram import fill_bin, no_fills
-from alphazero.network.cached_evaluator import CachedEvaluator
 from alphazero.network.engines import InferenceEngine
-from alphazero.selfplay.transport.messages import FloatArray, InferenceResponse, ObservationArray
+from alphazero.selfplay.transport.messages import InferenceResponse, ObservationArray
 from alphazero.selfplay.transport.weight_board import WeightBoardReader
 
 
 class LocalClient:
     """An `EvaluationClient` around an inference engine in the same process.
 
-    Args:
-        cache_positions: answers remembered until new weights come; 0: none.
-
     Attributes:
         network_s: seconds spent in the engine since this was last set to zero.
         network_rows: rows that the engine evaluated since this was last set to zero.
-        cached_rows: rows answered from the cache instead since this was last set to zero.
         fills: forward passes by how full they were (`fill_bin`) since this was last set to zero.
     """
 
@@ -35,20 +30,14 @@ class LocalClient:
         groups: int,
         rows: int,
         observation_shape: tuple[int, int, int],
-        num_actions: int,
-        cache_positions: int = 0,
     ) -> None:
         self.observations: list[ObservationArray] = [
             np.zeros((rows, *observation_shape), np.uint8) for _ in range(groups)
         ]
         self.network_s = 0.0
         self.network_rows = 0
-        self.cached_rows = 0
         self.fills = no_fills()
         self._capacity = rows
-        self._cache = (
-            CachedEvaluator(self._evaluate, num_actions, cache_positions) if cache_positions else None
-        )
         self._engine = engine
         self._weights = weights
         self._rows = [0] * groups
@@ -66,16 +55,11 @@ class LocalClient:
         started = time.perf_counter()
         self._take_new_weights()
         observations = self.observations[group][: self._rows[group]]
-        evaluated = self.network_rows
-        policy_logits, values = (self._cache or self._evaluate)(observations)
-        self.cached_rows += len(observations) - (self.network_rows - evaluated)
-        self.network_s += time.perf_counter() - started
-        return InferenceResponse(group, 0, policy_logits, values, self._version)
-
-    def _evaluate(self, observations: ObservationArray) -> tuple[FloatArray, FloatArray]:
+        policy_logits, values = self._engine.evaluate(observations)
         self.network_rows += len(observations)
         self.fills[fill_bin(len(observations), self._capacity)] += 1
-        return self._engine.evaluate(observations)
+        self.network_s += time.perf_counter() - started
+        return InferenceResponse(group, 0, policy_logits, values, self._version)
 
     def _take_new_weights(self) -> None:
         if self._weights is None:
@@ -84,6 +68,4 @@ class LocalClient:
             self._version, weights = self._weights.get_nowait()
         except queue.Empty:
             return
-        if self._cache is not None:
-            self._cache.clear()
         self._engine.load_weights({name: torch.from_numpy(array) for name, array in weights.items()})

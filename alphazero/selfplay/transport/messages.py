@@ -66,7 +66,6 @@ class EvaluatesByItself(Protocol):
 
     network_s: float
     network_rows: int
-    cached_rows: int
     fills: npt.NDArray[np.int64]
 
     @property

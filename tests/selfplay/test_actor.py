@@ -1,0 +1,114 @@
+"""What an actor reports of its evaluations, and how it comes by them."""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+import pytest
+
+from alphazero.config import Config
+from alphazero.games.registry import get_game
+from alphazero.selfplay.actor import ActorSpec, _account_network, _client, group_shape
+from alphazero.selfplay.reports import ActorReport
+from alphazero.selfplay.transport.caching import CachingClient
+from alphazero.selfplay.transport.local import LocalClient
+from alphazero.selfplay.transport.messages import EvaluationClient
+from alphazero.selfplay.transport.pickled_queue import QueueClient
+from alphazero.selfplay.transport.shared_memory import SharedMemoryClient, SharedSlots
+from alphazero.selfplay.transport.weight_board import WeightBoard
+
+CONTEXT = multiprocessing.get_context("spawn")
+GAME = get_game("connect_four")
+ROWS = 4
+open_ends: list[Connection] = []  # a pipe without its other end is the end of the run
+
+
+def client_of(transport: str, cache_positions: int) -> EvaluationClient:
+    """Return what an actor of that transport evaluates with; nobody answers."""
+    config = Config()
+    config = replace(
+        config, inference=replace(config.inference, transport=transport, cache_positions=cache_positions)
+    )
+    groups, rows = group_shape(config)
+    here: dict[str, Any] = {"requests": CONTEXT.Queue(), "responses": CONTEXT.Queue()}
+    if transport == "shared_memory":
+        slots = SharedSlots(CONTEXT, 1, groups, rows, GAME.observation_shape, GAME.num_actions)
+        actor_end, server_end = CONTEXT.Pipe()
+        open_ends.append(server_end)
+        here = {"slots": slots, "server": actor_end}
+    board = WeightBoard(CONTEXT, {"a": np.zeros(1, np.float32)}) if cache_positions else None
+    spec = ActorSpec(0, 0, config, 0, CONTEXT.Pipe()[0], [0], [0], weights=board, **here)
+    return _client(spec, GAME)
+
+
+@pytest.mark.parametrize(
+    ("transport", "plain"), [("shared_memory", SharedMemoryClient), ("queue", QueueClient)]
+)
+def test_only_an_actor_with_a_cache_has_one_in_front_of_its_transport(transport: str, plain: type) -> None:
+    assert type(client_of(transport, 0)) is plain
+    client = client_of(transport, 100)
+    assert isinstance(client, CachingClient)
+    assert type(client.inner) is plain
+
+
+class Engine:
+    name = "stand-in"
+    max_batch = ROWS
+
+    def evaluate(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros((len(observations), GAME.num_actions), np.float32), np.zeros(
+            len(observations), np.float32
+        )
+
+    def load_weights(self, state_dict: object) -> None:
+        pass
+
+
+def ask(client: EvaluationClient, *positions: int) -> None:
+    for row, position in enumerate(positions):
+        client.observations[0][row] = position
+    client.submit(0, len(positions))
+    client.receive(0)
+
+
+def report_of(client: EvaluationClient) -> ActorReport:
+    report = ActorReport(0, waiting_s=100.0)
+    _account_network(report, client)
+    return report
+
+
+def test_evaluations_reported_are_those_of_the_network() -> None:
+    local = LocalClient(Engine(), None, 1, ROWS, GAME.observation_shape)
+    client = CachingClient(local, lambda: 0, GAME.num_actions, 4096)
+    ask(client, 1, 2, 2, 3)
+    ask(client, 3, 2, 1)
+    ask(client, 1, 4)
+    report = report_of(client)
+    assert (report.looked_up_rows, report.cached_rows) == (9, 5)
+    assert (report.batches, report.batch_rows, report.engine) == (2, 4, "stand-in")  # 3 rows, none, 1 row
+    assert np.flatnonzero(report.fills).tolist() == [5, 15]  # a quarter full and three quarters, of 20 bins
+    assert 0 < report.cache_s < 1 and 0 < report.network_s < 1
+    assert 100 - report.cache_s - report.network_s < report.waiting_s < 100 - report.network_s
+    again = report_of(client)
+    assert (again.looked_up_rows, again.cached_rows, again.batches, again.batch_rows) == (0, 0, 0, 0)
+    assert (again.cache_s, again.network_s, again.waiting_s) == (0, 0, 100)
+
+
+def test_without_a_cache_every_round_is_a_forward_pass() -> None:
+    client = LocalClient(Engine(), None, 1, ROWS, GAME.observation_shape)
+    ask(client, 1, 1, 1, 1)
+    ask(client, 1, 1)
+    report = report_of(client)
+    assert (report.batches, report.batch_rows, report.looked_up_rows, report.cache_s) == (2, 6, 0, 0)
+
+
+def test_with_a_server_the_batches_are_not_the_actors() -> None:
+    client = client_of("shared_memory", 100)
+    client.submit(0, 3)  # equal rows
+    report = report_of(client)
+    assert (report.batches, report.batch_rows, report.engine) == (0, 0, "")
+    assert (report.looked_up_rows, report.cached_rows, report.waiting_s) == (3, 2, 100)
