@@ -108,7 +108,10 @@ class _Window:
 def _play(config: Config, seconds: float, warmup_s: float, progress: Callable[[str], None]) -> _Window:
     device = measured_device(config)
     metrics = RunMetrics(torch.device(device))
-    with SelfPlayPool(config, initial_weights(config), device, stagger=True) as pool, metrics:
+    with (
+        SelfPlayPool(config, initial_weights(config), device, weights_version=1, stagger=True) as pool,
+        metrics,
+    ):
         pool.start()
         progress("starting")
         wait_until_all_play(pool)
