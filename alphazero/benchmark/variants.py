@@ -112,7 +112,7 @@ def effective_settings(config: Config, on_cpu: bool, best_backend: str, bfloat16
             f"inference.{name}" for name in ("transport", "batch_size", "batch_timeout_ms", "collection")
         ]
         idle += ["inference.min_fill", "selfplay.groups"]
-    elif inference.collection != "plan":
+    elif inference.collection == "drain":
         idle.append("inference.min_fill")
     return {name: value for name, value in settings.items() if name not in idle}
 

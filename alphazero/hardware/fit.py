@@ -86,6 +86,22 @@ def fit_to_hardware(
     return Fitted(fitting.config, tuple(fitting.changed), tuple(fitting.adjustments), tuple(fitting.warnings))
 
 
+def cache_bytes_per_position(game: GameShape) -> int:
+    """Return the estimated size of one answer in an actor's cache: logits of all actions, value and key."""
+    planes, height, width = game.observation_shape
+    return 4 * (game.num_actions + 1) + planes * height * width + 200
+
+
+def most_cached_positions(config: Config, hardware: Hardware, game: GameShape) -> int:
+    """Return the answers that each actor may remember if all caches are to take a tenth of the memory.
+
+    A power of two, as a cache has places.
+    """
+    share = hardware.memory.usable_mib * _MIB * _SHARE_FOR_CACHES
+    most = int(share / config.selfplay.actors / cache_bytes_per_position(game))
+    return 1 << most.bit_length() - 1 if most else 0
+
+
 def network_bytes(config: Config, game: GameShape) -> int:
     """Return the estimated size of the weights, float32."""
     planes, height, width = game.observation_shape
@@ -275,12 +291,10 @@ class _Fitting:
             self._set("training.replay_capacity", max(most, self.config.training.batch_size), reason)
 
     def fit_cache(self) -> None:
-        """Let the caches of all actors take a tenth of the memory: logits of all actions, value and key."""
-        planes, height, width = self.game.observation_shape
-        each = 4 * (self.game.num_actions + 1) + planes * height * width + 200
-        memory = self.hardware.memory.usable_mib
-        most = int(memory * _MIB * _SHARE_FOR_CACHES / self.config.selfplay.actors / each)
+        """Let the caches of all actors take a tenth of the memory."""
+        most = most_cached_positions(self.config, self.hardware, self.game)
         if self.config.inference.cache_positions > most:
+            each, memory = cache_bytes_per_position(self.game), self.hardware.memory.usable_mib
             reason = (
                 f"the actors' caches of {each} bytes a position get a tenth of the {memory:,} MiB of memory"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from alphazero.benchmark.window import Window
 from alphazero.benchmark.window_log import WindowLog
 from alphazero.config import Config
 from alphazero.errors import UserError
+from alphazero.hardware.probe import probe_hardware
 from alphazero.report.benchmark_page import render_benchmark_page, write_benchmark_parts
 
 
@@ -48,6 +50,22 @@ def test_speed_ups_are_ratios_to_the_baseline_and_gains_to_the_row_above(
     assert rows.loc["ladder/batching", "batch_copy_ms"] == 0.25  # of the learner's window
     # a game has 300 / 10 positions of 20 simulations, and there are two simulations to a leaf
     assert rows.loc["baseline", "games_per_hour"] == pytest.approx(3600 * 2 * 404 / (20 * 30), rel=0.02)
+
+
+def test_a_phase_gets_no_larger_caches_than_the_memory_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hardware = probe_hardware()
+    little = replace(hardware, memory=replace(hardware.memory, usable_mib=1_000))
+    monkeypatch.setattr("alphazero.benchmark.measurement.probe_hardware", lambda: little)
+    huge = ADAPTIVE.replace("[inference]", "[inference]\ncache_positions = 1_000_000_000", 1)
+    planned = write_phases(tmp_path / "phases", adaptive=huge)
+    caches = {
+        variant.name: variant.config.inference.cache_positions
+        for variant in measurement(tmp_path, planned).variants
+    }
+    assert 2**15 <= caches["ladder/adaptive"] <= 2**20
+    assert caches["ladder/batching"] == 0
 
 
 def test_a_planted_slow_down_shows_up_in_its_row_and_in_no_other(tmp_path: Path, phases: Path) -> None:
