@@ -104,7 +104,7 @@ class TrainingConfig:
     root_value_share: float = 0.0  # share of the search's root value in the value target (paper: 0)
     symmetries: bool = True  # train on a random symmetry of each position
     use_amp: bool = True  # half precision on CUDA, and on CPUs with bfloat16 instructions
-    pinned_memory: bool = True  # page-locked batches and non-blocking copies on CUDA
+    pinned_memory: bool = True  # page-locked batches on CUDA, copied while the step before computes
     threads: int = 1  # CPU threads of the learner
     replay_capacity: int = 500_000  # positions kept (paper: 1 million games)
     replay_ratio: float = 4.0  # positions trained / positions generated, held by counting
