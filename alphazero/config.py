@@ -56,7 +56,8 @@ class InferenceConfig:
     transport: str = "shared_memory"  # shared_memory | queue (the baseline's)
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     # auto (measured at start) | eager | frozen (folded batch norm, CPU) | openvino (CPU, if installed) | graphs
-    # (CUDA graphs) | simulated:a100, :t4, :laptop or :FILE.toml (takes such a device's time, to measure what feeds it)
+    # (CUDA graphs) | compiled (torch.compile, slow to start) | simulated:a100, :t4, :laptop or :FILE.toml (takes such
+    # a device's time, to measure what feeds it)
     engine: str = "auto"
     batch_size: int = 256  # rows at most in one forward pass
     batch_timeout_ms: float = 15.0  # longest wait for a batch to fill
