@@ -69,7 +69,8 @@ class InferenceConfig:
     transport: str = "shared_memory"  # shared_memory | queue (the baseline's)
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     # auto (measured at start) | eager | frozen (folded batch norm, CPU) | openvino (CPU, if installed) | graphs
-    # (CUDA graphs) | simulated:a100, :t4, :laptop or :FILE.toml (takes such a device's time, to measure what feeds it)
+    # (CUDA graphs) | compiled (torch.compile, slow to start) | simulated:a100, :t4, :laptop or :FILE.toml (takes such
+    # a device's time, to measure what feeds it)
     engine: str = "auto"
     batch_size: int = 256  # rows at most in one forward pass
     batch_timeout_ms: float = 15.0  # longest wait for a batch to fill
@@ -120,7 +121,7 @@ class TrainingConfig:
     root_value_share: float = 0.0  # share of the search's root value in the value target (paper: 0)
     symmetries: bool = True  # train on a random symmetry of each position
     use_amp: bool = True  # half precision on CUDA, and on CPUs with bfloat16 instructions
-    pinned_memory: bool = True  # page-locked batches and non-blocking copies on CUDA
+    pinned_memory: bool = True  # page-locked batches on CUDA, copied while the step before computes
     threads: int = 1  # CPU threads of the learner
     replay_capacity: int = 500_000  # positions kept (paper: 1 million games)
     replay_ratio: float = 4.0  # positions trained / positions generated, held by counting

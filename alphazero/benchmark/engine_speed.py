@@ -169,13 +169,14 @@ def measure_inference(
     large batch takes longer than its share, since nothing is shorter than one forward pass.
 
     Args:
-        choices: engines to measure; None: all that run on this device.
+        choices: engines to measure; None: those of `engine_choices`.
         progress: told what is going on, a line at a time.
     """
     device = measured_device(config)
     sizes = batch_sizes(config)
     choices = engine_choices(config, device) if choices is None else choices
     with EngineProcesses(config, device, sizes[-1]) as engines:
+        progress(f"starting {len(choices)} engines")
         names = [engines.name(choice) for choice in choices]
         measured: dict[tuple[int, int], list[float]] = {}
         window_s = max(SHORTEST_WINDOW_S, seconds / (REPEATS * len(sizes) * len(choices)))
@@ -237,18 +238,23 @@ def batch_sizes(config: Config) -> list[int]:
     return sorted(sizes)
 
 
-def engine_choices(config: Config, device: str) -> list[EngineChoice]:
-    """Return the engines that can run on `device`; of a simulated one, only that."""
+def engine_choices(config: Config, device: str, names: Sequence[str] = ()) -> list[EngineChoice]:
+    """Return engines in the precisions that they have on `device`, eager first; of a simulated device, only that.
+
+    Args:
+        names: of the engines; none: those that 'auto' chooses from, and the configuration's own.
+    """
+    own = config.inference.engine
     if config.inference.simulated:
-        return [EngineChoice(config.inference.engine, False)]
-    if device == "cpu":
-        halves = (False, True) if computes_in_bfloat16() else (False,)
-        folded = [name for name in candidate_engines(device) if name != "eager"]
-        return [
-            EngineChoice("eager", False),
-            *(EngineChoice(name, half) for name in folded for half in halves),
-        ]
-    return [EngineChoice(engine, half) for engine in ("eager", "graphs") for half in (False, True)]
+        return [EngineChoice(own, False)]
+    if not names:
+        names = [*candidate_engines(device), *([] if own == "auto" else [own])]
+    in_half = device != "cpu" or computes_in_bfloat16()
+    return [
+        EngineChoice(name, half)
+        for name in sorted(dict.fromkeys(names), key=lambda name: name != "eager")
+        for half in ((False, True) if in_half and (name, device) != ("eager", "cpu") else (False,))
+    ]
 
 
 def typical_observations(game: Game, rows: int, seed: int) -> ByteArray:

@@ -23,6 +23,7 @@ from alphazero.network.resnet import build_network
 from alphazero.records import Episode
 from alphazero.seeding import generator
 from alphazero.selfplay.game_group import GameGroup
+from alphazero.training.device_batch import batch_uploader, page_locked
 from alphazero.training.learner import Learner
 from alphazero.training.prefetch import BatchPrefetcher
 from alphazero.training.replay_buffer import ReplayBuffer
@@ -60,8 +61,7 @@ def measure_learner(
 ) -> LearnerSpeed:
     """Return the rates of ten rounds of each kind, interleaved, measured for about `seconds` in all."""
     progress("filling the replay buffer")
-    with learner_at_work(config, POSITIONS) as (learner, batches):
-        batch = batches.get()
+    with learner_at_work(config, POSITIONS) as (learner, batches, batch):
         on_device = learner.to_device(batch)
         learner.train_step(batch, 0.0)
         learner.train_step(on_device, 0.0)
@@ -83,8 +83,11 @@ def measure_learner(
 
 
 @contextmanager
-def learner_at_work(config: Config, positions: int) -> Iterator[tuple[Learner, BatchPrefetcher]]:
-    """Yield an untrained learner and the batches that feed it, from a buffer of at least `positions`."""
+def learner_at_work(config: Config, positions: int) -> Iterator[tuple[Learner, BatchPrefetcher, Batch]]:
+    """Yield an untrained learner, the batches that feed it, from a buffer of at least `positions`, and another one.
+
+    That one lies where training copies a batch from.
+    """
     device = resolve_device(config.inference.device)
     torch.set_num_threads(max(1, config.training.threads))
     torch.manual_seed(config.run.seed)
@@ -95,18 +98,17 @@ def learner_at_work(config: Config, positions: int) -> Iterator[tuple[Learner, B
     buffer = ReplayBuffer(capacity, game, training.symmetries)
     for episode in quick_episodes(config, positions):
         buffer.add_episode(episode)
-    prefetcher = BatchPrefetcher(
-        buffer,
-        training.batch_size,
-        generator(config.run.seed, "replay sampling"),
-        pinned_memory=training.pinned_memory and device.type == "cuda",
-    )
-    with prefetcher:
-        yield learner, prefetcher
+    batch = buffer.sample(training.batch_size, generator(config.run.seed, "batch to copy"))
+    uploader = batch_uploader(training, device)
+    if uploader is not None:
+        batch = page_locked(batch)
+    rng = generator(config.run.seed, "replay sampling")
+    with BatchPrefetcher(buffer, training.batch_size, rng, uploader=uploader) as prefetcher:
+        yield learner, prefetcher, batch
 
 
 def batch_copy_ms(learner: Learner, batch: Batch) -> float | None:
-    """Return how long `batch`, as the prefetcher hands it out, takes to the learner's device, in milliseconds.
+    """Return how long `batch`, of `learner_at_work`, takes to the learner's device, in milliseconds.
 
     None where it does not leave the processor's memory.
     """

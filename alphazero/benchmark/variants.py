@@ -106,7 +106,8 @@ def effective_settings(config: Config, on_cpu: bool, best_backend: str, bfloat16
     idle = ["selfplay.max_restarts"]
     if on_cpu:
         idle.append("inference.pinned_memory")
-        settings["inference.use_amp"] = inference.use_amp and engine in ("frozen", "openvino") and bfloat16
+        halves = ("frozen", "openvino", "compiled")
+        settings["inference.use_amp"] = inference.use_amp and engine in halves and bfloat16
     if inference.placement == "local":
         idle += [
             f"inference.{name}" for name in ("transport", "batch_size", "batch_timeout_ms", "collection")

@@ -117,7 +117,7 @@ def measure_learner_window(config: Config, seconds: float, steps: int = 0) -> Wi
 
     steps: if given, so many training steps instead, or what `LONGEST_LEARNER_S` has room for.
     """
-    with learner_at_work(config, REPLAY_POSITIONS) as (learner, batches):
+    with learner_at_work(config, REPLAY_POSITIONS) as (learner, batches, batch):
         for _ in range(WARM_UP_STEPS):
             learner.train_step(batches.get(), 0.0)
         foreign = _ForeignCpu()
@@ -129,7 +129,7 @@ def measure_learner_window(config: Config, seconds: float, steps: int = 0) -> Wi
             elapsed = time.perf_counter() - started
         measured = {"training_steps_per_second": done / elapsed}
         foreign_cpu = foreign.cores(None)
-        copy_ms = batch_copy_ms(learner, batches.get())
+        copy_ms = batch_copy_ms(learner, batch)
         if copy_ms is not None:
             measured["batch_copy_ms"] = copy_ms
         return Window(elapsed, measured, foreign_cpu=foreign_cpu)

@@ -15,7 +15,9 @@ from alphazero.commands.measure_options import (
     require_seconds,
     say,
 )
-from alphazero.config import Config
+from alphazero.config import SIMULATED_PREFIX, Config
+from alphazero.config_validation import check_value
+from alphazero.errors import UserError
 
 if TYPE_CHECKING:
     from alphazero.benchmark.engine_speed import InferenceSpeed
@@ -26,6 +28,12 @@ BAR_WIDTH = 30  # characters of the longest bar of the curve
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this part's options."""
     add_measure_arguments(parser, seconds=30.0)
+    parser.add_argument(
+        "--engines",
+        metavar="NAME,NAME",
+        help="engines to measure, such as frozen,compiled; default: those that inference.engine=auto chooses from, "
+        "and inference.engine",
+    )
     parser.add_argument(
         "--curve",
         type=Path,
@@ -39,9 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure, print table and curve, return 0."""
     require_seconds("--seconds", arguments.seconds)
     config = measured_config(arguments)
-    from alphazero.benchmark.engine_speed import measure_inference
+    names = _engine_names(config, arguments.engines)
+    from alphazero.benchmark.engine_speed import engine_choices, measure_inference, measured_device
 
-    speed = measure_inference(config, arguments.seconds, progress=say)
+    choices = engine_choices(config, measured_device(config), names)
+    speed = measure_inference(config, arguments.seconds, choices, progress=say)
     print(json.dumps(as_json(config, speed), indent=2) if arguments.json else "\n".join(lines(config, speed)))
     if arguments.curve is not None:
         _write_curve(config, speed, arguments.curve)
@@ -50,6 +60,20 @@ def run(arguments: argparse.Namespace) -> int:
                 f"curve: {arguments.curve}; simulate it with --set inference.engine=simulated:{arguments.curve}"
             )
     return 0
+
+
+def _engine_names(config: Config, text: str | None) -> list[str]:
+    """Return the names in a list such as "frozen,compiled", each possible for `inference.engine`."""
+    if text is None:
+        return []
+    names = text.split(",")
+    for name in names:
+        check_value("inference.engine", name, "--engines")
+    if config.inference.simulated or any(name.startswith(SIMULATED_PREFIX) for name in names):
+        raise UserError(
+            "a simulated device is measured alone: name it with --set inference.engine, without --engines"
+        )
+    return names
 
 
 def _write_curve(config: Config, speed: InferenceSpeed, path: Path) -> None:

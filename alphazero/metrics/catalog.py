@@ -194,7 +194,7 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
         Metric("fed_share", "share of steps/s without feeding", "share", "mean", "higher",
             "training_steps_per_second / training_steps_per_second_on_device."),
         Metric("batch_copy_ms", "copy of a batch", "ms", "median", "lower",
-            "Time that one training batch takes from the prefetcher to a CUDA device; none on a CPU."),
+            "Time that one training batch takes to a CUDA device, with nothing else going on; none on a CPU."),
     ),
     "Training health": (
         Metric("target_entropy", "entropy of the policy targets", "nats", "last", "neither",

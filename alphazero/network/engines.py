@@ -4,6 +4,8 @@
     frozen   CPU: batch norm folded, activations in oneDNN's layout (docs/decisions/0003-cpu-engine.md)
     openvino CPU: the same on OpenVINO, if that is installed (openvino_engine.py)
     graphs   CUDA: folded, half precision, channels last, CUDA graphs, pinned staging, copy streams
+    compiled CPU and CUDA: the folded network through torch.compile (compiled_engine.py), on CUDA in graphs' place
+             of the plain one; takes long to start, so that it is used only where it is named
     simulated:NAME   computes nothing, takes the time of a modelled device (simulated_engine.py)
 
 `make_engine` builds one and wraps it in a `GuardedEngine`, which survives running out of device memory
@@ -16,6 +18,7 @@ import torch
 
 from alphazero.config import SIMULATED_PREFIX
 from alphazero.errors import UserError
+from alphazero.network.compiled_engine import CompiledEngine
 from alphazero.network.eager_engine import EagerEngine
 from alphazero.network.engine_protocol import InferenceEngine
 from alphazero.network.frozen_engine import FrozenEngine
@@ -25,7 +28,7 @@ from alphazero.network.openvino_engine import OpenVinoEngine, has_openvino
 from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.network.simulated_engine import SimulatedEngine
 
-ENGINE_NAMES = ("auto", "eager", "frozen", "openvino", "graphs")
+ENGINE_NAMES = ("auto", "eager", "frozen", "openvino", "graphs", "compiled")
 
 __all__ = ["ENGINE_NAMES", "InferenceEngine", "candidate_engines", "make_engine", "resolve_device"]
 
@@ -42,11 +45,12 @@ def make_engine(
 
     Args:
         name: "auto" (the first of `candidate_engines`; self-play measures them all, see
-            `selfplay.engine_at_start`), "eager", "frozen", "openvino", "graphs", or "simulated:a100" and the
-            like, which needs no device.
+            `selfplay.engine_at_start`), "eager", "frozen", "openvino", "graphs", "compiled", or "simulated:a100"
+            and the like, which needs no device.
         network: first weights; not kept.
         device: "auto" (CUDA if there is any), "cpu", "cuda" or "cuda:N".
-        use_amp: half precision on CUDA; bfloat16 in `frozen` and `openvino` on a CPU that has instructions for it.
+        use_amp: half precision on CUDA; bfloat16 in `frozen`, `openvino` and `compiled` on a CPU that has
+            instructions for it.
         pinned_memory: page-locked staging on CUDA; no effect on a CPU.
         max_batch: rows at most in one forward pass.
 
@@ -66,13 +70,16 @@ def make_engine(
         engine = FrozenEngine(network, resolved, max_batch, half=use_amp)
     elif name == "openvino":
         engine = OpenVinoEngine(network, resolved, max_batch, half=use_amp)
+    elif name == "compiled" and resolved.type == "cpu":
+        engine = CompiledEngine(network, max_batch, half=use_amp)
     else:
-        engine = GraphsEngine(network, resolved, use_amp, pinned_memory, max_batch)
+        compiled = name == "compiled"
+        engine = GraphsEngine(network, resolved, use_amp, pinned_memory, max_batch, compiled)
     return GuardedEngine(engine, network, resolved)
 
 
 def candidate_engines(device: str) -> list[str]:
-    """Return the engines that can run on `device` ("cpu", "cuda:0", ...); the one that usually wins first."""
+    """Return the engines that 'auto' chooses from on `device` ("cpu", "cuda:0", ...), the usual winner first."""
     if device.startswith("cuda"):
         return ["graphs", "eager"]
     return ["frozen", "openvino", "eager"] if has_openvino() else ["frozen", "eager"]

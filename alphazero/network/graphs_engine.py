@@ -10,17 +10,20 @@ beyond the batch compute is never read: without batch norm, rows do not mix.
               (stream)                     (compute stream)                       (stream)
 
 Two slots take turns, so that one batch, or one piece of a large batch, is copied while the other is computed.
+What a graph launches is the folded network as PyTorch runs it, or as torch.compile makes it (engine `compiled`).
 """
 
 from __future__ import annotations
 
 from collections import deque
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from alphazero.errors import UserError
+from alphazero.network.compiled_engine import CompiledNetwork
 from alphazero.network.eager_engine import half_precision
 from alphazero.network.engine_protocol import FloatArray, Observations
 from alphazero.network.folding import CHANNELS_LAST, CONTIGUOUS, FoldedNetwork, StateDict
@@ -67,9 +70,11 @@ class GraphsEngine:
     """`InferenceEngine` for CUDA. Owned by one thread; keeps a copy of the network on the device.
 
     Also a `PipelinedEngine`, for batches of at most `max_batch` rows.
+
+    Args:
+        compiled: capture the network that torch.compile makes, compiled here and now; UserError if it cannot be.
     """
 
-    name = "graphs"
     depth = 2  # slots
 
     def __init__(
@@ -79,16 +84,19 @@ class GraphsEngine:
         use_amp: bool,
         pinned_memory: bool,
         max_batch: int,
+        compiled: bool = False,
     ) -> None:
         if device.type != "cuda":
             raise UserError("engine 'graphs' needs a CUDA device; on a CPU use 'frozen', 'eager' or 'auto'")
+        self.name = "compiled" if compiled else "graphs"
         self._device = device
         self._pinned_memory = pinned_memory
         self._shape = network.architecture.observation_shape
         self._actions = network.architecture.num_actions
         dtype = half_precision(device) if use_amp else torch.float32
         # Tensor cores want channels last; float32 convolutions are faster in the plain layout.
-        self._network = FoldedNetwork(network, device, dtype, CHANNELS_LAST if use_amp else CONTIGUOUS)
+        folded = FoldedNetwork(network, device, dtype, CHANNELS_LAST if use_amp else CONTIGUOUS)
+        self._network = self._compile(folded, max_batch) if compiled else folded
         self._compute = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._upload = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._download = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
@@ -141,6 +149,10 @@ class GraphsEngine:
         with torch.cuda.device(self._device), torch.cuda.stream(self._compute):
             self._network.load_weights(state_dict)
         self._compute.synchronize()
+
+    def _compile(self, network: FoldedNetwork, rows: int) -> CompiledNetwork:
+        with torch.cuda.device(self._device), _cudnn_flags():  # as in `_capture`, which compiles nothing then
+            return CompiledNetwork(network, self._shape, rows, self._device)
 
     @torch.inference_mode()
     def _allocate(self, max_batch: int) -> None:
@@ -201,7 +213,7 @@ class GraphsEngine:
     def _capture(self, rows: int) -> _CapturedGraph:
         self._compute.wait_stream(torch.cuda.current_stream(self._device))
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(self._device), torch.backends.cudnn.flags(enabled=True, benchmark=True):
+        with torch.cuda.device(self._device), _cudnn_flags():
             with torch.cuda.stream(self._compute):
                 for _ in range(_WARM_UP_PASSES):
                     self._network(self._graph_in[:rows])
@@ -214,3 +226,8 @@ class GraphsEngine:
                 self._graph_logits[:rows].copy_(logits)
                 self._graph_values[:rows].copy_(values)
         return _CapturedGraph(graph, rows)
+
+
+def _cudnn_flags() -> AbstractContextManager[None]:
+    """Let cuDNN time its algorithms for each shape and keep the fastest."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True)

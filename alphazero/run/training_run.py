@@ -51,6 +51,7 @@ from alphazero.run.run_metrics import RunMetrics
 from alphazero.seeding import generator
 from alphazero.selfplay.pool import SelfPlayPool, WorkerDied
 from alphazero.training.checkpoint import CheckpointStore, step_name
+from alphazero.training.device_batch import batch_uploader
 from alphazero.training.learner import Learner
 from alphazero.training.prefetch import BatchPrefetcher
 from alphazero.training.replay_buffer import ReplayBuffer
@@ -134,7 +135,7 @@ class TrainingRun:
             self.replay_buffer,
             self.config.training.batch_size,
             self._sampling,
-            pinned_memory=self.config.training.pinned_memory and self.device.type == "cuda",
+            uploader=batch_uploader(self.config.training, self.device),
         )
         self.counters.launches += 1
         failure = None

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from alphazero.config import Config
+from alphazero.errors import UserError
 from alphazero.games.game import ByteArray, Game
 from alphazero.games.registry import get_game
 from alphazero.network.cpu_allocator import keep_freed_memory
@@ -28,27 +29,36 @@ _POSITIONS = 64  # different ones that a batch is filled with
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 
-# What was measured in this process before: a benchmark starts self-play many times.
+# What was measured and compiled in this process before: a benchmark starts self-play many times.
 _measured: dict[tuple[Any, ...], EngineChoice] = {}
+_compiled: set[tuple[Any, ...]] = set()
 
 
 def settle_engine(config: Config, weights: Weights, device: str) -> tuple[Config, str]:
     """Return `config` with a named engine instead of 'auto', and a sentence on the measurement ("": none).
 
-    Takes a second or two, the first time for a network, device and batch. An engine that was named is left alone.
+    Takes a second or two, the first time for a network, device and batch. An engine that was named is left alone;
+    'compiled' is compiled here, which may take a minute, so that the processes of self-play find the code on disk.
 
     Args:
         weights: what the network answers with while it is compared.
         device: of the inference server, such as "cpu" or "cuda:0"; actors evaluate on the CPU.
+
+    Raises UserError if 'compiled' was named and cannot be compiled.
     """
     inference = config.inference
-    if inference.engine != "auto":
+    if inference.engine not in ("auto", "compiled"):
         return config, ""
     if inference.placement == "local":
         device, rows = "cpu", group_shape(config)[1]
     else:
         rows = inference.batch_size
     key = (config.run.game, astuple(config.network), device, inference.use_amp, inference.threads, rows)
+    if inference.engine == "compiled":
+        if key not in _compiled:
+            _compile(config, device, rows)
+            _compiled.add(key)
+        return config, ""
     if key not in _measured:
         _measured[key] = _measure(config, weights, device, min(rows, _LARGEST_BATCH))
     choice = _measured[key]
@@ -68,6 +78,26 @@ def _measure(config: Config, weights: Weights, device: str, rows: int) -> Engine
             return executor.submit(measure_candidates, config, dict(weights), device, rows).result()
     except BrokenProcessPool:
         return EngineChoice("eager", rows, ())
+
+
+def _compile(config: Config, device: str, rows: int) -> None:
+    # Another process: what a compiler takes in memory goes with it.
+    try:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+            executor.submit(compile_engine, config, device, rows).result()
+    except BrokenProcessPool:
+        raise UserError(
+            "the process that compiled inference.engine 'compiled' was killed, perhaps for lack of memory; "
+            "set inference.engine to auto or any other"
+        ) from None
+
+
+def compile_engine(config: Config, device: str, rows: int) -> None:
+    """Compile what the processes of self-play will ask for, and leave it on disk, where torch keeps it."""
+    inference = config.inference
+    torch.set_num_threads(max(1, inference.threads))
+    network = build_network(get_game(config.run.game), config.network)
+    make_engine("compiled", network, device, inference.use_amp, inference.pinned_memory, max_batch=rows)
 
 
 def measure_candidates(config: Config, weights: Weights, device: str, rows: int) -> EngineChoice:

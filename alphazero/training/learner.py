@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from alphazero.network.eager_engine import half_precision
 from alphazero.network.frozen_engine import computes_in_bfloat16
 from alphazero.network.guarded_engine import is_out_of_device_memory
 from alphazero.network.resnet import PolicyValueNetwork
+from alphazero.training.device_batch import DeviceBatch, copy_to_device
 from alphazero.training.loss import Losses, policy_value_loss
 from alphazero.training.targets import Batch
 
@@ -49,15 +50,6 @@ class LossRecord:
     target_entropy: float
     gradient_norm: float
     learning_rate: float
-
-
-class DeviceBatch(NamedTuple):
-    """A `Batch` as tensors on the learner's device."""
-
-    observations: Tensor
-    actions: Tensor
-    policy_targets: Tensor
-    value_targets: Tensor
 
 
 def learning_rate(config: TrainingConfig, steps_done: int, progress: float) -> float:
@@ -156,11 +148,7 @@ class Learner:
 
     def to_device(self, batch: Batch) -> DeviceBatch:
         """Return `batch` on the learner's device; a copy still on its way is waited for by the next step."""
-        arrays = (batch.observations, batch.actions, batch.policy_targets, batch.value_targets)
-        tensors = [torch.from_numpy(array) for array in arrays]
-        if self._pinned_memory:
-            tensors = [tensor.pin_memory() for tensor in tensors]
-        return DeviceBatch(*(tensor.to(self._device, non_blocking=self._pinned_memory) for tensor in tensors))
+        return copy_to_device(batch, self._device, self._pinned_memory)
 
     def weights(self) -> dict[str, Tensor]:
         """Return copies of the agent's parameters and batch-norm statistics, on the CPU."""

@@ -1,4 +1,4 @@
-"""Batches sampled ahead of the learner, in a thread."""
+"""Batches sampled ahead of the learner, in a thread, and on CUDA copied ahead."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
+from alphazero.network.guarded_engine import is_out_of_device_memory
+from alphazero.training.device_batch import BatchUploader, DeviceBatch, Upload
 from alphazero.training.replay_buffer import ReplayBuffer
 from alphazero.training.targets import Batch
 
@@ -19,7 +19,7 @@ _STOP_CHECK_S = 0.1
 
 @dataclass(frozen=True)
 class _Sampled:
-    batch: Batch
+    batch: Batch | Upload
     random_state_after: dict[str, Any]
 
 
@@ -34,7 +34,7 @@ class BatchPrefetcher:
         batch_size: positions a batch.
         rng: from now on used by the prefetcher alone.
         depth: batches held ready, 1 or more.
-        pinned_memory: put batches into page-locked memory, for non-blocking copies to a CUDA device.
+        uploader: copies batches to the learner's CUDA device ahead; None: they are handed out as they were sampled.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class BatchPrefetcher:
         batch_size: int,
         rng: np.random.Generator,
         depth: int = 2,
-        pinned_memory: bool = False,
+        uploader: BatchUploader | None = None,
     ) -> None:
         self._buffer = buffer
         self._batch_size = batch_size
         self._rng = rng
-        self._pinned_memory = pinned_memory
+        self._uploader = uploader
         self._ready: queue.Queue[_Sampled | BaseException] = queue.Queue(maxsize=depth)
         self._random_state: dict[str, Any] = dict(rng.bit_generator.state)
         self._stop = threading.Event()
@@ -62,8 +62,11 @@ class BatchPrefetcher:
         """
         return self._random_state
 
-    def get(self) -> Batch:
-        """Return the next batch; raises what sampling raised (ValueError: the buffer is empty)."""
+    def get(self) -> Batch | DeviceBatch:
+        """Return the next batch; on CUDA for use in the stream that is current now.
+
+        Raises what sampling raised (ValueError: the buffer is empty).
+        """
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="batch-prefetcher", daemon=True)
             self._thread.start()
@@ -72,7 +75,7 @@ class BatchPrefetcher:
             self._thread = None  # it has ended; the next call starts another
             raise sampled
         self._random_state = sampled.random_state_after
-        return sampled.batch
+        return sampled.batch.wait() if isinstance(sampled.batch, Upload) else sampled.batch
 
     def close(self) -> None:
         """End the thread; batches still waiting are dropped."""
@@ -90,11 +93,20 @@ class BatchPrefetcher:
         try:
             while not self._stop.is_set():
                 batch = self._buffer.sample(self._batch_size, self._rng)
-                if self._pinned_memory:
-                    batch = _pinned(batch)
-                self._put(_Sampled(batch, dict(self._rng.bit_generator.state)))
+                state = dict(self._rng.bit_generator.state)
+                self._put(_Sampled(self._uploaded(batch), state))
         except BaseException as error:  # handed to the thread that waits for a batch
             self._put(error)
+
+    def _uploaded(self, batch: Batch) -> Batch | Upload:
+        if self._uploader is None:
+            return batch
+        try:
+            return self._uploader.start(batch)
+        except RuntimeError as error:
+            if not is_out_of_device_memory(error):
+                raise
+            return batch  # no room beside a training step: the learner copies it between two
 
     def _put(self, item: _Sampled | BaseException) -> None:
         while not self._stop.is_set():
@@ -103,16 +115,3 @@ class BatchPrefetcher:
                 return
             except queue.Full:
                 continue
-
-
-def _pinned(batch: Batch) -> Batch:
-    def pin(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        pinned: npt.NDArray[Any] = torch.from_numpy(array).pin_memory().numpy()
-        return pinned
-
-    return Batch(
-        observations=pin(batch.observations),
-        actions=pin(batch.actions),
-        policy_targets=pin(batch.policy_targets),
-        value_targets=pin(batch.value_targets),
-    )

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from alphazero.benchmark.engine_speed import engine_choices
 from alphazero.benchmark.selfplay_speed import Ceiling, SelfPlaySpeed, cores_to_feed
 from alphazero.cli import main
+from alphazero.config import Config, InferenceConfig
 from alphazero.mcts import get_best_mcts_backend
 from alphazero.metrics.catalog import CATALOG
 
@@ -94,6 +96,31 @@ def test_the_ceiling_is_the_highest_point_of_the_curve(capsys: pytest.CaptureFix
     assert data["rates"][0]["evaluations_per_second"]["value"] < 1e6 / 122
 
 
+def test_the_engines_that_are_named_are_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["measure", "inference", *SMALL, "--seconds=0.5", "--engines=frozen"]) == 0
+    rates = json.loads(capsys.readouterr().out)["rates"]
+    assert {rate["engine"].split()[0] for rate in rates} == {"frozen"}
+
+
+def test_the_configured_engine_is_measured_beside_those_that_auto_chooses_from() -> None:
+    def names(engine: str, device: str, *named: str) -> list[tuple[str, bool]]:
+        config = Config(inference=InferenceConfig(engine=engine))
+        return [(choice.engine, choice.use_amp) for choice in engine_choices(config, device, named)]
+
+    on_cuda = [("eager", False), ("eager", True), ("graphs", False), ("graphs", True)]
+    assert names("auto", "cuda:0") == names("graphs", "cuda:0") == on_cuda
+    assert names("compiled", "cuda:0") == [*on_cuda, ("compiled", False), ("compiled", True)]
+    assert names("auto", "cuda:0", "compiled", "eager") == [
+        *on_cuda[:2],
+        ("compiled", False),
+        ("compiled", True),
+    ]
+    on_cpu = names("auto", "cpu")
+    assert on_cpu[:2] == [("eager", False), ("frozen", False)]  # eager has no half precision there
+    assert names("compiled", "cpu")[: len(on_cpu) + 1] == [*on_cpu, ("compiled", False)]
+    assert names("simulated:t4", "cpu") == [("simulated:t4", False)]
+
+
 def test_selfplay_is_measured_against_the_network_alone(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--seconds=6", "--warmup=0", "--set=inference.placement=local"]
     assert main(["measure", "selfplay", *SMALL, *words]) == 0
@@ -175,6 +202,11 @@ def test_the_scaling_table_is_written_as_it_is_shown(
         (["selfplay", "--seconds=5"], "--seconds is 5; it must be at least 6"),
         (["selfplay", "--warmup=-1"], "--warmup is -1; it must be more than 0"),
         (["inference", "--seconds=0"], "--seconds is 0; it must be more than 0"),
+        (
+            ["inference", "--engines=frozen,graph"],
+            "--engines: inference.engine is 'graph', but must be one of auto",
+        ),
+        (["inference", "--engines=frozen,simulated:t4"], "a simulated device is measured alone"),
         (["learner", "--seconds=inf"], "--seconds is inf"),
         (["inference", "--set=inference.engine=simulated:b200"], "known: simulated:a100"),
     ],

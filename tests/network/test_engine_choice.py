@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -138,6 +140,28 @@ def test_auto_is_settled_once_for_a_network_and_batch(monkeypatch: pytest.Monkey
     assert measured == [8, 512]
     named = Config(inference=InferenceConfig(engine="frozen"))
     assert settle_engine(named, {}, "cpu") == (named, "")
+
+
+def test_compiled_is_compiled_once_before_self_play_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    monkeypatch.setattr(engine_at_start, "_compile", lambda config, device, rows: compiled.append(rows))
+    monkeypatch.setattr(engine_at_start, "_compiled", set())
+    server = Config(network=SMALL, inference=InferenceConfig(engine="compiled", batch_size=24))
+    for _ in range(2):
+        assert settle_engine(server, {}, "cuda:0") == (server, "")
+    local = Config(inference=InferenceConfig(engine="compiled", placement="local", batch_size=24))
+    assert settle_engine(local, {}, "cuda:0") == (local, "")
+    assert compiled == [24, local.selfplay.games_per_actor]  # an actor evaluates all its games at once
+
+
+def test_an_engine_that_cannot_be_compiled_is_one_clear_line_before_self_play(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    config = Config(network=SMALL, inference=InferenceConfig(engine="compiled", device="cpu", batch_size=8))
+    with pytest.raises(UserError, match="engine 'compiled' cannot be made here"):
+        settle_engine(config, {}, "cpu")
 
 
 def test_the_engines_of_this_machine_are_measured() -> None:

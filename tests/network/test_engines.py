@@ -132,7 +132,7 @@ def test_buckets_double_up_to_the_largest_batch() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("use_amp", "tolerance"), [(False, 2e-3), (True, 5e-2)])
-@pytest.mark.parametrize("name", ["eager", "graphs"])
+@pytest.mark.parametrize("name", ["eager", "graphs", pytest.param("compiled", marks=pytest.mark.slow)])
 def test_engine_on_cuda_is_close_to_float32_on_cpu(name: str, use_amp: bool, tolerance: float) -> None:
     engine = make_engine(name, trained_looking_network(0), device="cuda", use_amp=use_amp, max_batch=64)
     newer = trained_looking_network(1)
@@ -147,9 +147,10 @@ def test_engine_on_cuda_is_close_to_float32_on_cpu(name: str, use_amp: bool, tol
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_two_batches_on_their_way_on_cuda_are_not_mixed_up() -> None:
+@pytest.mark.parametrize("name", ["graphs", pytest.param("compiled", marks=pytest.mark.slow)])
+def test_two_batches_on_their_way_on_cuda_are_not_mixed_up(name: str) -> None:
     network = trained_looking_network(0)
-    engine = make_engine("graphs", network, device="cuda", use_amp=False, max_batch=64)
+    engine = make_engine(name, network, device="cuda", use_amp=False, max_batch=64)
     assert isinstance(engine, PipelinedEngine) and engine.depth == 2
     waiting: list[int] = []
     # new sizes capture graphs while a batch is on its way

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,8 @@ LOCAL = replace(SHARED_MEMORY, placement="local")
 PATIENCE_S = 150.0  # for what takes seconds on a machine that is not busy with other things
 
 needs_openvino = pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
+no_compiler = shutil.which(os.environ.get("CXX", "g++")) is None
+compiles = [pytest.mark.slow, pytest.mark.skipif(no_compiler, reason="there is no C++ compiler")]
 needs_sigkill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system has no SIGKILL")
 
 
@@ -142,6 +145,8 @@ def played_alone(actor: int, game_index: int, untrained: bool = False) -> Episod
         pytest.param(replace(LOCAL, engine="frozen"), id="local, frozen"),
         pytest.param(replace(LOCAL, engine="frozen", cache_positions=1000), id="local, frozen, cached"),
         pytest.param(replace(SHARED_MEMORY, engine="openvino"), id="openvino", marks=needs_openvino),
+        pytest.param(replace(SHARED_MEMORY, engine="compiled"), id="compiled", marks=compiles),
+        pytest.param(replace(LOCAL, engine="compiled"), id="local, compiled", marks=compiles),
         pytest.param(replace(SHARED_MEMORY, collection="plan", batch_size=7), id="plan's collection"),
     ],
 )
