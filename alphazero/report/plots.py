@@ -35,6 +35,7 @@ ACTOR_TIMES = (
 )
 SERVER_TIMES = ("time_network", "time_copies", "time_collecting")
 IDLE_TIMES = ("time_waiting", "time_collecting")  # drawn in the colour of the background
+_SPLIT_COLUMNS = 4  # entries in a row of a time split's legend: more do not fit in the width
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ def plot_time_split(metrics: pd.DataFrame, theme: Theme) -> Figure | None:
             bars.append((title, shares))
     if not bars:
         return None
-    figure = Figure(figsize=(8.0, 1.15 * len(bars)), layout="constrained")
+    figure = Figure(figsize=(8.0, 1.5 * len(bars)), layout="constrained")
     for (title, shares), axes in zip(bars, figure.subplots(len(bars), squeeze=False).flat, strict=True):
         left = 0.0
         colors = share_colors([name for name, _ in shares], theme)
@@ -231,7 +232,7 @@ def plot_time_split(metrics: pd.DataFrame, theme: Theme) -> Figure | None:
         axes.set_xlim(0, max(1.0, left))
         axes.set_axis_off()
         axes.legend(
-            loc="upper left", bbox_to_anchor=(-0.01, 0.0), ncols=len(shares), fontsize=9,
+            loc="upper left", bbox_to_anchor=(-0.01, 0.0), ncols=_SPLIT_COLUMNS, fontsize=9,
             handlelength=1.0, handleheight=1.0, columnspacing=1.4, borderaxespad=0.2,
         )  # fmt: skip
     return figure
