@@ -100,8 +100,9 @@ def _plot_shares(rows: pd.DataFrame, wanted: Sequence[str], label: str, theme: T
     colors = share_colors(names, theme)
     for name in names:
         share = measured[name].astype(float).fillna(0.0)
-        label = CATALOG[name].label
-        axes.barh(range(len(measured)), share, left=left, height=BAR, color=colors[name], label=label)
+        axes.barh(
+            range(len(measured)), share, left=left, height=BAR, color=colors[name], label=CATALOG[name].label
+        )
         left = left + share
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
