@@ -283,6 +283,8 @@ def test_caches_take_a_tenth_of_the_memory_at_most(machine: Callable[..., Hardwa
     actors = fitted.config.selfplay.actors
     positions = fitted.config.inference.cache_positions
     assert positions * each * actors <= 1_000 * 2**20 * 0.1 < 2 * positions * each * actors
-    assert positions & (positions - 1) == 0  # a cache has a power of two of places, and takes no more than was asked
+    assert (
+        positions & (positions - 1) == 0
+    )  # a cache has a power of two of places, and takes no more than was asked
     small = fit_to_hardware(Config(), machine(memory_mib=1_000), BOARD)
     assert small.config.inference.cache_positions == 0

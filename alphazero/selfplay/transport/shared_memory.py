@@ -33,6 +33,7 @@ from alphazero.selfplay.transport.messages import (
     SelfPlayStopped,
 )
 from alphazero.selfplay.transport.ready import ReadyConnections
+from alphazero.selfplay.transport.tokens import receive_token, send_token
 
 _REQUEST = struct.Struct("<iiqd")  # group, rows, ticket, submitted_at
 _RESPONSE = struct.Struct("<iqi")  # group, ticket, weights_version
@@ -92,7 +93,7 @@ class SharedMemoryRequestQueue:
         for connection in self._ready.wait(timeout):
             actor = self._actor_of[connection]
             try:
-                group, rows, ticket, submitted_at = _REQUEST.unpack(connection.recv_bytes())
+                group, rows, ticket, submitted_at = receive_token(connection, _REQUEST)
             except (EOFError, OSError):
                 self._ready.remove(connection)
                 continue
@@ -113,9 +114,8 @@ class SharedMemoryResponseQueue:
         rows = len(response.values)
         self._policy_logits[response.group, :rows] = response.policy_logits
         self._values[response.group, :rows] = response.values
-        token = _RESPONSE.pack(response.group, response.ticket, response.weights_version)
         try:
-            self._connection.send_bytes(token)
+            send_token(self._connection, _RESPONSE, response.group, response.ticket, response.weights_version)
         except OSError:
             return
 
@@ -145,19 +145,18 @@ class SharedMemoryClient:
     def submit(self, group: int, rows: int) -> None:
         self._rows[group] = rows
         self._tickets[group] = self._next_ticket
-        token = _REQUEST.pack(group, rows, self._next_ticket, time.monotonic())
-        self._next_ticket += 1
         try:
-            self._connection.send_bytes(token)
+            send_token(self._connection, _REQUEST, group, rows, self._next_ticket, time.monotonic())
         except OSError as error:
             raise SelfPlayStopped from error
+        self._next_ticket += 1
 
     def receive(self, group: int) -> InferenceResponse:
         while group not in self._answered:
             if self._parent in self._ready.wait():
                 raise SelfPlayStopped
             try:
-                answered, ticket, version = _RESPONSE.unpack(self._connection.recv_bytes())
+                answered, ticket, version = receive_token(self._connection, _RESPONSE)
             except (EOFError, OSError) as error:
                 raise SelfPlayStopped from error
             if ticket != self._tickets[answered]:
