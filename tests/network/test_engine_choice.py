@@ -154,6 +154,7 @@ def test_compiled_is_compiled_once_before_self_play_and_kept(monkeypatch: pytest
     assert compiled == [24, local.selfplay.games_per_actor]  # an actor evaluates all its games at once
 
 
+@pytest.mark.slow
 def test_an_engine_that_cannot_be_compiled_is_one_clear_line_before_self_play(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
