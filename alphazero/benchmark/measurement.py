@@ -33,6 +33,7 @@ from alphazero.config_loading import ResolvedConfig, config_to_toml
 from alphazero.config_validation import Value
 from alphazero.errors import UserError
 from alphazero.games.registry import get_game
+from alphazero.hardware.description import Hardware
 from alphazero.hardware.fit import most_cached_positions
 from alphazero.hardware.probe import probe_hardware
 from alphazero.mcts import get_best_mcts_backend
@@ -103,19 +104,10 @@ class Measurement:
         self._bfloat16 = computes_in_bfloat16()
         self._best_backend = get_best_mcts_backend()
         planned = plan_variants(phases, resolved.config, self._on_cpu, readings)
-        self.variants = [self._within_memory(variant) for variant in only(planned)]
+        hardware = resolved.hardware or probe_hardware()
+        self.variants = [_within_memory(variant, hardware) for variant in only(planned)]
         self._keys = {variant.name: self._keys_of(variant.config) for variant in self.variants}
         self.jobs = self._jobs()
-
-    def _within_memory(self, variant: Variant) -> Variant:
-        """Return `variant` with caches as large as the memory allows: a phase file does not know the machine."""
-        config = variant.config
-        hardware = self.resolved.hardware or probe_hardware()
-        most = most_cached_positions(config, hardware, get_game(config.run.game))
-        positions = min(config.inference.cache_positions, most)
-        return replace(
-            variant, config=replace(config, inference=replace(config.inference, cache_positions=positions))
-        )
 
     def plan_lines(self) -> list[str]:
         """Return what is going to be measured and how long it will take, for people."""
@@ -275,3 +267,13 @@ def _phase_record(phase: Phase) -> dict[str, Any]:
         "quality": phase.quality,
         "expected": None if phase.expected is None else asdict(phase.expected),
     }
+
+
+def _within_memory(variant: Variant, hardware: Hardware) -> Variant:
+    """Return `variant` with caches no larger than the memory allows: a phase file does not know the machine."""
+    config = variant.config
+    most = most_cached_positions(config, hardware, get_game(config.run.game))
+    positions = min(config.inference.cache_positions, most)
+    return replace(
+        variant, config=replace(config, inference=replace(config.inference, cache_positions=positions))
+    )
