@@ -17,18 +17,9 @@ from alphazero.training.device_batch import BatchUploader, DeviceBatch, batch_up
 from alphazero.training.learner import Learner, LossRecord
 from alphazero.training.prefetch import BatchPrefetcher
 from alphazero.training.replay_buffer import ReplayBuffer
-from tests.training.random_episode import play_episode
 
 GAME = get_game("connect_four")
 CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def buffer() -> ReplayBuffer:
-    filled = ReplayBuffer(200, GAME)
-    for seed in range(4):
-        filled.add_episode(play_episode(GAME, np.random.default_rng(seed)))
-    return filled
 
 
 def prefetcher(buffer: ReplayBuffer, uploader: Any) -> BatchPrefetcher:

@@ -8,17 +8,8 @@ import pytest
 from alphazero.games.registry import get_game
 from alphazero.training.prefetch import BatchPrefetcher
 from alphazero.training.replay_buffer import ReplayBuffer
-from tests.training.random_episode import play_episode
 
 GAME = get_game("connect_four")
-
-
-@pytest.fixture
-def buffer() -> ReplayBuffer:
-    filled = ReplayBuffer(200, GAME)
-    for seed in range(4):
-        filled.add_episode(play_episode(GAME, np.random.default_rng(seed)))
-    return filled
 
 
 def test_batches_come_in_the_order_of_the_generator(buffer: ReplayBuffer) -> None:
