@@ -26,7 +26,7 @@ import numpy.typing as npt
 from alphazero.config import SearchConfig
 from alphazero.games.game import ByteArray, Game, PythonStates, States
 from alphazero.mcts import make_trees
-from alphazero.mcts.backend import NO_NODE, IntArray, RootStatistics, TreeOptions
+from alphazero.mcts.backend import NO_NODE, IntArray, PriorArray, RootStatistics, TreeOptions
 from alphazero.mcts.puct import exploration_table, legal_priors, mix_root_noise
 
 LogitArray = npt.NDArray[np.float32]
@@ -70,6 +70,7 @@ class BatchedSearch:
         self._visit_bound = [0] * num_trees  # no node of the tree has been visited more often
         self._noise: list[RootNoise | None] = [None] * num_trees
         self._quota: list[RootQuota | None] = [None] * num_trees
+        self._priors_before_noise: list[PriorArray | None] = [None] * num_trees  # of the root
         self._roots_to_prepare = 0  # roots whose noise or quota waits for their evaluation
         self._one_tree = np.zeros(1, np.int32)
         self._root_node = np.zeros(1, np.int32)
@@ -91,6 +92,7 @@ class BatchedSearch:
         """Play `action` (legal) at the root; its subtree is kept if the configuration says so."""
         if self.config.tree_reuse:
             kept = self.trees.advance(tree, action)
+            self._priors_before_noise[tree] = None
         else:
             self._forget(tree)
             kept = np.zeros(0, np.int32)
@@ -206,6 +208,11 @@ class BatchedSearch:
         """Return what the search found at the root of `tree`."""
         return self.trees.root_statistics(tree)
 
+    def network_priors(self, tree: int) -> PriorArray:
+        """Return the priors of the root's edges as the network gave them, without root noise: float32 [E]."""
+        before_noise = self._priors_before_noise[tree]
+        return self.trees.root_statistics(tree).priors if before_noise is None else before_noise
+
     def call_parts_from_python(self) -> None:
         """From now on call trees and rules one by one, even if the driver is compiled: to time them apart."""
         self._collector = None
@@ -253,6 +260,8 @@ class BatchedSearch:
         self._noise[tree] = self._quota[tree] = None
         if noise is not None:
             priors = self.trees.root_statistics(tree).priors
+            if self._priors_before_noise[tree] is None:
+                self._priors_before_noise[tree] = priors
             mixed = mix_root_noise(priors, noise(tree, len(priors)), self.config.root_noise_fraction)
             self.trees.set_root_priors(tree, mixed)
         if quota is not None:
@@ -262,6 +271,7 @@ class BatchedSearch:
         self.trees.reset(self._one(tree))
         self.trees.remaining[tree] = 0
         self._visit_bound[tree] = 0
+        self._priors_before_noise[tree] = None
         if self._waits_for_root(tree):
             self._noise[tree] = self._quota[tree] = None
             self._roots_to_prepare -= 1
