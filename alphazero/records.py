@@ -18,6 +18,7 @@ class SidePositions:
         policy_actions: int32 [policy_offsets[N]], its legal actions, ascending.
         policy_visits: int32 [policy_offsets[N]], their visit counts in the search of the game's move.
         values: float32 [N], what that search thought of the position, for the player to move there.
+        copies: int32 [N], how often each is written into the replay buffer; None: once.
     """
 
     observations: npt.NDArray[np.uint8]
@@ -25,6 +26,7 @@ class SidePositions:
     policy_actions: npt.NDArray[np.int32]
     policy_visits: npt.NDArray[np.int32]
     values: npt.NDArray[np.float32]
+    copies: npt.NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -49,6 +51,7 @@ class Episode:
         actor: index of the actor process.
         game_index: counts the games that this actor has started.
         side_positions: further positions to learn from, None if there are none.
+        copies: int32 [T], how often each position is written into the replay buffer; None: once.
     """
 
     opening: npt.NDArray[np.int32]
@@ -63,6 +66,7 @@ class Episode:
     actor: int
     game_index: int
     side_positions: SidePositions | None = None
+    copies: npt.NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.actions)

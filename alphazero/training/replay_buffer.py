@@ -86,8 +86,8 @@ class ReplayBuffer:
     def add_episode(self, episode: Episode) -> int:
         """Add every position of a finished game, over the oldest ones if full; return how many the game had.
 
-        Its side positions are added as well, and do not count as positions generated. Of more positions than the
-        whole ring holds only the last `capacity` are kept.
+        Its side positions are added as well, and do not count as positions generated. A position with `copies` is
+        added so many times, and counts once. Of more rows than the whole ring holds only the last `capacity` are kept.
         """
         if episode.side_positions is not None:
             self._add(episode.side_positions, episode.side_positions.values)
@@ -159,7 +159,10 @@ class ReplayBuffer:
             self.total_episodes = total_episodes
 
     def _add(self, positions: Episode | SidePositions, targets: npt.NDArray[np.float32]) -> None:
-        """Write N positions with their value targets, float32 [N], over the oldest ones if full."""
+        """Write N positions with their value targets, float32 [N], over the oldest ones if full.
+
+        Each is written once, or as often as `positions.copies` says.
+        """
         count = len(positions)
         actions, visit_counts = padded_visits(positions, self._width)
         new: dict[str, npt.NDArray[Any]] = {
@@ -168,6 +171,9 @@ class ReplayBuffer:
             "visit_counts": visit_counts,
             "value_targets": targets,
         }
+        if positions.copies is not None:
+            new = {name: np.repeat(array, positions.copies, axis=0) for name, array in new.items()}
+            count = int(positions.copies.sum())
         kept = min(count, self.capacity)
         with self._lock:
             rows = (self._cursor + np.arange(kept)) % self.capacity

@@ -87,6 +87,40 @@ def test_side_positions_are_kept_and_do_not_count_as_generated() -> None:
     np.testing.assert_array_equal(state["visit_counts"][places[0]][:width], beside.policy_visits[children])
 
 
+def test_positions_are_written_as_often_as_their_copies_say_and_count_once() -> None:
+    rng = np.random.default_rng(0)
+    game, beside = (play_episode(CONNECT_FOUR, rng, moves=[3, 0, 3, 0]) for _ in range(2))
+    values = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+    side = SidePositions(
+        beside.observations,
+        beside.policy_offsets,
+        beside.policy_actions,
+        beside.policy_visits,
+        values,
+        copies=np.array([0, 2, 1, 1], np.int32),
+    )
+    copies = np.array([1, 0, 3, 0], np.int32)
+    buffer = ReplayBuffer(200, CONNECT_FOUR)
+    assert buffer.add_episode(replace(game, side_positions=side, copies=copies)) == 4
+    assert (len(buffer), buffer.total_positions, buffer.total_episodes) == (8, 4, 1)
+    state = buffer.state_dict()
+    once = ReplayBuffer(200, CONNECT_FOUR)
+    once.add_episode(replace(game, side_positions=replace(side, copies=None)))
+    rows = [1, 1, 2, 3, 4, 6, 6, 6]  # of four side positions and then four of the game
+    for name in ("observations", "actions", "visit_counts", "value_targets"):
+        np.testing.assert_array_equal(state[name], once.state_dict()[name][rows])
+
+
+def test_copies_beyond_the_ring_leave_the_last_rows() -> None:
+    game = play_episode(CONNECT_FOUR, np.random.default_rng(0), moves=[3, 0, 3])
+    buffer = ReplayBuffer(3, CONNECT_FOUR)
+    buffer.add_episode(replace(game, copies=np.array([2, 2, 1], np.int32)))
+    assert len(buffer) == 3
+    np.testing.assert_array_equal(
+        buffer.state_dict()["observations"], game.observations[[1, 1, 2]].reshape(3, 2, 42)
+    )
+
+
 def test_values_are_the_outcome_for_the_player_to_move() -> None:
     # The first player wins with four in column 3; the second player answers in column 0.
     episode = play_episode(CONNECT_FOUR, np.random.default_rng(0), moves=[3, 0, 3, 0, 3, 0, 3])
