@@ -101,6 +101,10 @@ class SelfPlayConfig:
     # Positions that a search visited at least so often, and that are left behind when another move is played, are
     # learned from as well, after TreeStrap (Veness et al., 'Bootstrapping from game tree search', 2009). 0: none
     side_position_visits: int = 0
+    # Policy surprise weighting (Wu, KataGo's docs/KataGoMethods.md): so large a share of a game's weight in the replay
+    # buffer goes to its positions in proportion to how far the policy target is from the network's prior; they are
+    # written there more or less often than once. KataGo: 0.5; 0: each once (paper)
+    policy_surprise_share: float = 0.0
     random_opening_moves: int = 0  # games begin with 0 to so many random moves, not learned from (paper: 0)
     max_restarts: int = 3  # times one actor may die and be started again in a run
 

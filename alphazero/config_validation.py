@@ -205,6 +205,7 @@ RULES: dict[str, Rule] = {
     "selfplay.full_search_share": _between(0.01, 1),
     "selfplay.fast_simulations": _between(1, 1_000_000),
     "selfplay.side_position_visits": _between(0, 1_000_000),
+    "selfplay.policy_surprise_share": _between(0, 1),
     "selfplay.random_opening_moves": _at_least(0),
     "selfplay.max_restarts": _at_least(0),
     "training.batch_size": _between(1, 1_000_000),

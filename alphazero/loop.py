@@ -78,6 +78,7 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
         full_search_share=selfplay.full_search_share,
         fast_simulations=selfplay.fast_simulations,
         side_position_visits=selfplay.side_position_visits,
+        policy_surprise_share=selfplay.policy_surprise_share,
     )
     sampling = generator(config.run.seed, "replay sampling")
     weights_version = 0

@@ -86,6 +86,7 @@ def _play(spec: ActorSpec) -> None:
             full_search_share=config.selfplay.full_search_share,
             fast_simulations=config.selfplay.fast_simulations,
             side_position_visits=config.selfplay.side_position_visits,
+            policy_surprise_share=config.selfplay.policy_surprise_share,
             stagger=spec.stagger,
         )
         group.search.observations = client.observations[index]

@@ -9,22 +9,31 @@ import numpy as np
 from alphazero.games.game import ByteArray
 from alphazero.mcts.backend import IntArray, RootStatistics
 from alphazero.records import Episode, SidePositions
+from alphazero.selfplay.policy_surprise import NO_PART, draw_copies, surprise_weights
 
 
 class EpisodeBuilder:
-    """Collects the moves of one game; `finish` makes the `Episode`."""
+    """Collects the moves of one game; `finish` makes the `Episode`.
 
-    def __init__(self, actor: int, game_index: int, opening: Sequence[int] = ()) -> None:
+    surprise_share: of the game's weight, see `SelfPlayConfig.policy_surprise_share`.
+    """
+
+    def __init__(
+        self, actor: int, game_index: int, opening: Sequence[int] = (), surprise_share: float = 0.0
+    ) -> None:
         self.opening = list(opening)
         self.actor = actor
         self.game_index = game_index
+        self._surprise_share = surprise_share
         self._actions: list[int] = []
         self._observations: list[ByteArray] = []
         self._statistics: list[RootStatistics] = []
         self._policy_visits: list[IntArray] = []
         self._versions: list[int] = []
+        self._surprises: list[float] = []
         self._side_observations: list[ByteArray] = []
         self._side_statistics: list[RootStatistics] = []
+        self._side_surprises: list[float] = []
 
     def __len__(self) -> int:
         return len(self._actions)
@@ -36,29 +45,39 @@ class EpisodeBuilder:
         policy_visits: IntArray,
         action: int,
         weights_version: int,
+        surprise: float = NO_PART,
     ) -> None:
         """Add a move: the observation before it (uint8 [C, H, W], kept), its search, and the choice.
 
         policy_visits: int32 [E], kept, of the search's actions; see `Episode`.
+        surprise: of the search, see `policy_surprise`.
         """
         self._actions.append(action)
         self._observations.append(observation)
         self._statistics.append(statistics)
         self._policy_visits.append(policy_visits)
         self._versions.append(weights_version)
+        self._surprises.append(surprise)
 
-    def append_side_positions(self, observations: ByteArray, statistics: Sequence[RootStatistics]) -> None:
+    def append_side_positions(
+        self, observations: ByteArray, statistics: Sequence[RootStatistics], surprises: Sequence[float]
+    ) -> None:
         """Add N positions beside the game: observations uint8 [N, C, H, W] (kept), and what was found there."""
         self._side_observations.extend(observations)
         self._side_statistics.extend(statistics)
+        self._side_surprises.extend(surprises)
 
-    def finish(self, terminal_value: float) -> Episode:
-        """Return the game; `terminal_value` is for the player who would move in the final position."""
+    def finish(self, terminal_value: float, rng: np.random.Generator) -> Episode:
+        """Return the game; `terminal_value` is for the player who would move in the final position.
+
+        rng: the game's own, which draws how often positions are written if its weight is not shared equally.
+        """
         length = len(self._actions)
         # The last mover sees -terminal_value; going back, the sign alternates.
         plies_to_end = length - np.arange(length)
         outcomes = np.where(plies_to_end % 2 == 1, -terminal_value, terminal_value) + 0.0
         offsets, actions, visits = _policies(self._statistics, self._policy_visits)
+        copies = self._copies(self._surprises, rng)
         return Episode(
             opening=np.array(self.opening, np.int32),
             actions=np.array(self._actions, np.int32),
@@ -71,10 +90,11 @@ class EpisodeBuilder:
             weights_versions=np.array(self._versions, np.int32),
             actor=self.actor,
             game_index=self.game_index,
-            side_positions=self._side_positions(),
+            side_positions=self._side_positions(rng),
+            copies=copies,
         )
 
-    def _side_positions(self) -> SidePositions | None:
+    def _side_positions(self, rng: np.random.Generator) -> SidePositions | None:
         if not self._side_statistics:
             return None
         offsets, actions, visits = _policies(
@@ -86,7 +106,14 @@ class EpisodeBuilder:
             policy_actions=actions,
             policy_visits=visits,
             values=np.array([statistics.value for statistics in self._side_statistics], np.float32),
+            copies=self._copies(self._side_surprises, rng),
         )
+
+    def _copies(self, surprises: Sequence[float], rng: np.random.Generator) -> IntArray | None:
+        """Return how often each of N positions, which share a weight of N, is written; None: once."""
+        if self._surprise_share == 0.0:
+            return None
+        return draw_copies(surprise_weights(np.array(surprises), self._surprise_share), rng)
 
 
 def _policies(

@@ -20,6 +20,7 @@ from alphazero.mcts.search import BatchedSearch, best_action, sample_action
 from alphazero.records import Episode
 from alphazero.seeding import generator
 from alphazero.selfplay.episode import EpisodeBuilder
+from alphazero.selfplay.policy_surprise import NO_PART, policy_surprise
 from alphazero.selfplay.random_stage import play_random_opening, set_random_stage
 from alphazero.selfplay.side_positions import node_statistics, nodes_left_behind
 
@@ -48,6 +49,9 @@ class GameGroup:
         full_search_share, fast_simulations: see `SelfPlayConfig`; a move's search is drawn by its game's stream.
         side_position_visits: see `SelfPlayConfig`. None are taken from searches without a trained network
             (weights version 0), whose values say nothing but what the rules alone show.
+        policy_surprise_share: see `SelfPlayConfig`. The game's own positions share one weight, its side positions
+            another: visits of few simulations stay closer to the prior than those of a full search. Positions that
+            teach no policy (fast searches), or that were searched without a trained network, keep the weight 1.
         stagger: begin each slot's first game at a random stage, and with a random share of a search to do,
             so that a window of time holds all stages of play. For measuring: such a game counts, but it is
             no episode to learn from.
@@ -67,6 +71,7 @@ class GameGroup:
         full_search_share: float = 1.0,
         fast_simulations: int = 0,
         side_position_visits: int = 0,
+        policy_surprise_share: float = 0.0,
         stagger: bool = False,
     ) -> None:
         self.game = game
@@ -82,6 +87,7 @@ class GameGroup:
         self._full_search_share = full_search_share
         self._fast_simulations = fast_simulations
         self._side_position_visits = side_position_visits
+        self._policy_surprise_share = policy_surprise_share
         self._searched_in_full = [True] * num_games
         # Of the search that is under way, with search.root_search = "gumbel".
         self._halvings: list[SequentialHalving | None] = [None] * num_games
@@ -177,7 +183,10 @@ class GameGroup:
         observation = np.empty(self.game.observation_shape, np.uint8)
         self.search.encode_root(slot, observation)
         policy_visits = self._policy_visits(slot, statistics)
-        builder.append(observation, statistics, policy_visits, action, self._weights_version)
+        surprise = NO_PART
+        if self._policy_surprise_share and self._weights_version > 0:
+            surprise = policy_surprise(policy_visits, self.search.network_priors(slot))
+        builder.append(observation, statistics, policy_visits, action, self._weights_version, surprise)
         self.counts.positions += 1
         if self._side_position_visits and self._weights_version > 0:
             self._take_side_positions(slot, action)
@@ -188,7 +197,7 @@ class GameGroup:
             self._begin_search(slot)
         else:
             if slot not in self._staggered:
-                self._finished.append(builder.finish(terminal_value))
+                self._finished.append(builder.finish(terminal_value, self._generators[slot]))
             self._staggered.discard(slot)
             self._moves_skipped[slot] = 0
             self.counts.games += 1
@@ -203,9 +212,11 @@ class GameGroup:
             return
         observations = np.empty((len(nodes), *self.game.observation_shape), np.uint8)
         self.search.states.encode(np.full(len(nodes), slot, np.int32), nodes, observations)
-        self._builders[slot].append_side_positions(
-            observations, [node_statistics(tree, node) for node in nodes.tolist()]
-        )
+        found = [node_statistics(tree, node) for node in nodes.tolist()]
+        surprises = [NO_PART] * len(found)
+        if self._policy_surprise_share:
+            surprises = [policy_surprise(each.visit_counts, each.priors) for each in found]
+        self._builders[slot].append_side_positions(observations, found, surprises)
 
     def _policy_visits(self, slot: int, statistics: RootStatistics) -> IntArray:
         """Return what the search says of the policy, for `Episode.policy_visits`: int32 [E]."""
@@ -225,7 +236,7 @@ class GameGroup:
         opening: list[int] = []
         if self._opening_moves and self._moves_skipped[slot] == 0:
             opening = play_random_opening(self.search, slot, self._opening_moves, rng)
-        self._builders[slot] = EpisodeBuilder(actor, game_index, opening)
+        self._builders[slot] = EpisodeBuilder(actor, game_index, opening, self._policy_surprise_share)
         self._generators[slot] = rng
         self._begin_search(slot, simulations)
 

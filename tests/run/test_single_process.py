@@ -55,6 +55,14 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit_and_another_seed_does_
     assert weights_hash(replace(TINY, run=replace(TINY.run, seed=1))) != first
 
 
+def test_a_run_with_surprise_weighting_repeats_too_and_learns_something_else() -> None:
+    selfplay = replace(TINY.selfplay, policy_surprise_share=0.5, side_position_visits=5)
+    weighted = replace(TINY, selfplay=selfplay)
+    assert weights_hash(weighted) == weights_hash(weighted)
+    equal = replace(weighted, selfplay=replace(selfplay, policy_surprise_share=0.0))
+    assert weights_hash(weighted) != weights_hash(equal)
+
+
 def test_a_run_with_a_cache_repeats_too() -> None:
     cached = replace(TINY, inference=replace(TINY.inference, cache_positions=10_000))
     assert weights_hash(cached) == weights_hash(cached)

@@ -9,6 +9,7 @@ from alphazero.config import SearchConfig
 from alphazero.games.registry import get_game
 from alphazero.mcts import available_backends
 from alphazero.mcts.gumbel import SequentialHalving
+from alphazero.mcts.search import BatchedSearch
 from alphazero.selfplay.game_group import GameGroup
 
 SEARCH = SearchConfig(simulations=20)
@@ -247,6 +248,101 @@ def test_side_positions_do_not_change_the_games():
     for one, other in zip(with_them, without, strict=True):
         np.testing.assert_array_equal(one.policy_visits, other.policy_visits)
         np.testing.assert_array_equal(one.actions, other.actions)
+
+
+def surprise_of(observation, actions, visits):
+    """The divergence of the visits from what `hashed_evaluator` thinks, in nats."""
+    logits = hashed_evaluator(observation[None])[0][0][actions].astype(np.float64)
+    priors = np.exp(logits) / np.exp(logits).sum()
+    targets = visits / visits.sum()
+    return sum(t * np.log(t / p) for t, p in zip(targets, priors, strict=True) if t > 0)
+
+
+def expected_weights(positions, share):
+    """The weights of a game's positions, or of those beside it, from what is recorded of them."""
+    weights = np.ones(len(positions))
+    slices = [slice(*positions.policy_offsets[i : i + 2]) for i in range(len(positions))]
+    taught = [i for i, children in enumerate(slices) if positions.policy_visits[children].sum() > 0]
+    surprises = [
+        surprise_of(
+            positions.observations[i], positions.policy_actions[slices[i]], positions.policy_visits[slices[i]]
+        )
+        for i in taught
+    ]
+    weights[taught] = 1 - share + share * len(taught) * np.array(surprises) / sum(surprises)
+    return weights
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"root_noise_fraction": 0.0},
+        {"tree_reuse": False},
+        {"forced_playouts": 2.0},
+        {"root_search": "gumbel", "gumbel_considered": 4},
+        {"mcts_backend": "python", "native_rules": False},
+    ],
+)
+def test_positions_are_copied_by_the_divergence_from_the_prior_without_noise(changes):
+    config = replace(SearchConfig(simulations=40), **changes)
+    group = GameGroup(
+        get_game("connect_four"),
+        config,
+        4,
+        seed=1,
+        full_search_share=0.7,
+        fast_simulations=10,
+        side_position_visits=8,
+        policy_surprise_share=0.5,
+    )
+    for episode in play(group, 6):
+        for positions in (episode, episode.side_positions):
+            weights = expected_weights(positions, 0.5)
+            assert len(np.unique(weights.round(6))) > 3
+            assert (positions.copies >= np.floor(weights - 1e-4)).all()
+            assert (positions.copies <= np.ceil(weights + 1e-4)).all()
+            assert positions.copies.sum() == len(positions)
+
+
+@pytest.mark.parametrize("tree_reuse", [True, False])
+def test_the_networks_priors_stay_known_when_noise_is_mixed_in(tree_reuse):
+    game = get_game("connect_four")
+    search = BatchedSearch(game, 2, SearchConfig(simulations=20, tree_reuse=tree_reuse))
+    for action in (3, 2, 3):
+        for tree in (0, 1):
+            search.begin(tree, root_noise=lambda _, children: np.eye(children)[0])
+        while rows := search.collect(np.arange(2, dtype=np.int32)):
+            search.apply(*hashed_evaluator(search.observations[:rows]))
+        for tree in (0, 1):
+            observation = np.empty(game.observation_shape, np.uint8)
+            search.encode_root(tree, observation)
+            exponentials = np.exp(hashed_evaluator(observation[None])[0][0].astype(np.float64))
+            np.testing.assert_allclose(
+                search.network_priors(tree), exponentials / exponentials.sum(), rtol=1e-6
+            )
+            assert search.root_statistics(tree).priors[0] > 0.25
+            search.play(tree, action)
+
+
+def test_surprise_weighting_does_not_change_the_games_and_draws_the_same_copies_again():
+    def games(share):
+        return play(group_of(4, side_position_visits=5, policy_surprise_share=share), 12)
+
+    first, again, without = games(0.5), games(0.5), games(0.0)
+    for one, same, equal in zip(first, again, without, strict=True):
+        np.testing.assert_array_equal(one.actions, equal.actions)
+        np.testing.assert_array_equal(one.policy_visits, equal.policy_visits)
+        np.testing.assert_array_equal(one.side_positions.policy_visits, equal.side_positions.policy_visits)
+        np.testing.assert_array_equal(one.copies, same.copies)
+        np.testing.assert_array_equal(one.side_positions.copies, same.side_positions.copies)
+        assert equal.copies is None and equal.side_positions.copies is None
+    assert any((one.copies != 1).any() for one in first)
+
+
+def test_without_a_trained_network_nothing_surprises():
+    for episode in play(group_of(4, policy_surprise_share=0.5), 4, version=0):
+        assert (episode.copies == 1).all()
 
 
 def test_counts_include_unfinished_searches():
