@@ -54,7 +54,7 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
         Metric("training_steps", "training steps", "steps", "last", "higher",
             "Optimizer steps done."),
         Metric("replay_positions", "positions in replay", "positions", "last", "neither",
-            "Positions now held by the replay buffer."),
+            "Positions now held by the replay buffer, each as often as it is there."),
         Metric("weights_version", "weights version", "1", "last", "neither",
             "Number of the newest weights published to the actors."),
     ),
@@ -209,7 +209,7 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "in ten bins, on the newest positions; from 0 to 2."),
         Metric("duplicate_share", "duplicate positions", "share", "last", "lower",
             "Positions in the replay buffer whose observation is there more than once, all but one of each / "
-            "positions."),
+            "positions. Copies that selfplay.policy_surprise_share makes count."),
         Metric("staleness_share", "staleness", "share", "last", "lower",
             "Positions generated while weights as old as those that played were the newest, mean over the last "
             "third of the run / positions of the run."),
