@@ -94,6 +94,34 @@ class RootStatistics:
 
 
 @dataclass(frozen=True)
+class SearchedNodes:
+    """What a search found at N nodes of one tree, as `RootStatistics` says it of the root; E edges in all.
+
+    Level by level: parents before their children, and those in ascending order of action.
+
+    Attributes:
+        nodes: int32 [N], their numbers.
+        visit_counts: int32 [N].
+        value_sums: float64 [N], for the player to move at the node.
+        edge_offsets: int32 [N+1]; the edges of node i are edge_offsets[i]:edge_offsets[i+1], ascending by action.
+        edge_actions, edge_visit_counts: int32 [E]. edge_priors: float32 [E].
+        edge_proven: int8 [E], for the player to move at the node: +1 the move is proven to win, -1 to lose.
+    """
+
+    nodes: IntArray
+    visit_counts: IntArray
+    value_sums: FloatArray
+    edge_offsets: IntArray
+    edge_actions: IntArray
+    edge_visit_counts: IntArray
+    edge_priors: PriorArray
+    edge_proven: SignArray
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+
+@dataclass(frozen=True)
 class TreeSnapshot:
     """Everything in one tree, for parity tests and analysis. Node numbers are in expansion order.
 
@@ -215,6 +243,13 @@ class Trees(Protocol):
 
     def root_statistics(self, tree: int) -> RootStatistics:
         """Return the root's children; the root must be expanded."""
+        ...
+
+    def searched_nodes(self, tree: int, min_visits: int, except_action: int = -1) -> SearchedNodes:
+        """Return the expanded nodes below the root with `min_visits` visits or more (at least 1).
+
+        Not those that the root's move `except_action` leads to: those that `advance` would drop.
+        """
         ...
 
     def advance(self, tree: int, action: int) -> IntArray:

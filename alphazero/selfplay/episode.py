@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from alphazero.games.game import ByteArray
-from alphazero.mcts.backend import IntArray, RootStatistics
+from alphazero.mcts.backend import FloatArray, IntArray, RootStatistics, SearchedNodes
 from alphazero.records import Episode, SidePositions
 from alphazero.selfplay.policy_surprise import NO_PART, draw_copies, surprise_weights
+from alphazero.selfplay.side_positions import side_positions
 
 
 class EpisodeBuilder:
@@ -32,7 +33,7 @@ class EpisodeBuilder:
         self._versions: list[int] = []
         self._surprises: list[float] = []
         self._side_observations: list[ByteArray] = []
-        self._side_statistics: list[RootStatistics] = []
+        self._side_nodes: list[SearchedNodes] = []
         self._side_surprises: list[float] = []
 
     def __len__(self) -> int:
@@ -60,12 +61,16 @@ class EpisodeBuilder:
         self._surprises.append(surprise)
 
     def append_side_positions(
-        self, observations: ByteArray, statistics: Sequence[RootStatistics], surprises: Sequence[float]
+        self, observations: ByteArray, found: SearchedNodes, surprises: FloatArray | None = None
     ) -> None:
-        """Add N positions beside the game: observations uint8 [N, C, H, W] (kept), and what was found there."""
-        self._side_observations.extend(observations)
-        self._side_statistics.extend(statistics)
-        self._side_surprises.extend(surprises)
+        """Add N positions beside the game: observations uint8 [N, C, H, W] (kept), and what was found there (kept).
+
+        surprises: float64 [N]; None if the weight is shared equally.
+        """
+        self._side_observations.append(observations)
+        self._side_nodes.append(found)
+        if surprises is not None:
+            self._side_surprises.extend(surprises.tolist())
 
     def finish(self, terminal_value: float, rng: np.random.Generator) -> Episode:
         """Return the game; `terminal_value` is for the player who would move in the final position.
@@ -76,15 +81,15 @@ class EpisodeBuilder:
         # The last mover sees -terminal_value; going back, the sign alternates.
         plies_to_end = length - np.arange(length)
         outcomes = np.where(plies_to_end % 2 == 1, -terminal_value, terminal_value) + 0.0
-        offsets, actions, visits = _policies(self._statistics, self._policy_visits)
+        counts = [len(statistics.actions) for statistics in self._statistics]
         copies = self._copies(self._surprises, rng)
         return Episode(
             opening=np.array(self.opening, np.int32),
             actions=np.array(self._actions, np.int32),
             observations=np.stack(self._observations),
-            policy_offsets=offsets,
-            policy_actions=actions,
-            policy_visits=visits,
+            policy_offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
+            policy_actions=np.concatenate([statistics.actions for statistics in self._statistics]),
+            policy_visits=np.concatenate(self._policy_visits),
             root_values=np.array([statistics.value for statistics in self._statistics], np.float32),
             outcomes=outcomes.astype(np.float32),
             weights_versions=np.array(self._versions, np.int32),
@@ -95,34 +100,13 @@ class EpisodeBuilder:
         )
 
     def _side_positions(self, rng: np.random.Generator) -> SidePositions | None:
-        if not self._side_statistics:
+        if not self._side_nodes:
             return None
-        offsets, actions, visits = _policies(
-            self._side_statistics, [statistics.visit_counts for statistics in self._side_statistics]
-        )
-        return SidePositions(
-            observations=np.stack(self._side_observations),
-            policy_offsets=offsets,
-            policy_actions=actions,
-            policy_visits=visits,
-            values=np.array([statistics.value for statistics in self._side_statistics], np.float32),
-            copies=self._copies(self._side_surprises, rng),
-        )
+        copies = self._copies(self._side_surprises, rng)
+        return side_positions(self._side_observations, self._side_nodes, copies)
 
     def _copies(self, surprises: Sequence[float], rng: np.random.Generator) -> IntArray | None:
         """Return how often each of N positions, which share a weight of N, is written; None: once."""
         if self._surprise_share == 0.0:
             return None
         return draw_copies(surprise_weights(np.array(surprises), self._surprise_share), rng)
-
-
-def _policies(
-    searches: Sequence[RootStatistics], visits: Sequence[IntArray]
-) -> tuple[IntArray, IntArray, IntArray]:
-    """Return (offsets int32 [N+1], actions, visits), those of the N searches one after the other."""
-    counts = [len(statistics.actions) for statistics in searches]
-    return (
-        np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
-        np.concatenate([statistics.actions for statistics in searches]),
-        np.concatenate(visits),
-    )

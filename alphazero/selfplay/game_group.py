@@ -20,9 +20,9 @@ from alphazero.mcts.search import BatchedSearch, best_action, sample_action
 from alphazero.records import Episode
 from alphazero.seeding import generator
 from alphazero.selfplay.episode import EpisodeBuilder
-from alphazero.selfplay.policy_surprise import NO_PART, policy_surprise
+from alphazero.selfplay.policy_surprise import NO_PART, policy_surprise, policy_surprises
 from alphazero.selfplay.random_stage import play_random_opening, set_random_stage
-from alphazero.selfplay.side_positions import node_statistics, nodes_left_behind
+from alphazero.selfplay.side_positions import nodes_left_behind
 
 
 @dataclass
@@ -206,16 +206,14 @@ class GameGroup:
 
     def _take_side_positions(self, slot: int, action: int) -> None:
         """Add what the search knows of positions that are left behind when `action` is played."""
-        tree = self.search.trees.snapshot(slot)
-        nodes = nodes_left_behind(tree, action, self._side_position_visits)
-        if len(nodes) == 0:
+        found = nodes_left_behind(self.search, slot, action, self._side_position_visits)
+        if len(found) == 0:
             return
-        observations = np.empty((len(nodes), *self.game.observation_shape), np.uint8)
-        self.search.states.encode(np.full(len(nodes), slot, np.int32), nodes, observations)
-        found = [node_statistics(tree, node) for node in nodes.tolist()]
-        surprises = [NO_PART] * len(found)
+        observations = np.empty((len(found), *self.game.observation_shape), np.uint8)
+        self.search.states.encode(np.full(len(found), slot, np.int32), found.nodes, observations)
+        surprises = None
         if self._policy_surprise_share:
-            surprises = [policy_surprise(each.visit_counts, each.priors) for each in found]
+            surprises = policy_surprises(found.edge_visit_counts, found.edge_priors, found.edge_offsets)
         self._builders[slot].append_side_positions(observations, found, surprises)
 
     def _policy_visits(self, slot: int, statistics: RootStatistics) -> IntArray:

@@ -21,8 +21,10 @@ Axis letters: N positions, E legal actions.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from alphazero.mcts.backend import FloatArray, IntArray, PriorArray
 
@@ -36,12 +38,23 @@ def policy_surprise(policy_visits: IntArray, priors: PriorArray) -> float:
 
     policy_visits: int32 [E], the target once normalised. priors: float32 [E], the network's, without root noise.
     """
-    chosen = policy_visits > 0
-    if not np.count_nonzero(chosen):
-        return NO_PART
-    targets = policy_visits[chosen] / policy_visits.sum()
-    known = np.maximum(priors[chosen].astype(np.float64), np.finfo(np.float32).tiny)
-    return max(0.0, float((targets * np.log(targets / known)).sum()))
+    return float(policy_surprises(policy_visits, priors, np.array([0, len(priors)]))[0])
+
+
+def policy_surprises(
+    policy_visits: IntArray, priors: PriorArray, offsets: npt.NDArray[np.integer[Any]]
+) -> FloatArray:
+    """Return the `policy_surprise` of N positions, float64 [N], whose edges stand one position's after the other's.
+
+    offsets: int [N+1]; the edges of position i are offsets[i]:offsets[i+1], at least one.
+    """
+    starts, counts = offsets[:-1], np.diff(offsets)
+    visits = np.add.reduceat(policy_visits, starts)
+    targets = policy_visits / np.maximum(visits, 1).repeat(counts)
+    tiny = np.finfo(np.float32).tiny  # stands in for 0: of a target, log(0) times 0 is 0
+    logs = np.log(np.maximum(targets, tiny) / np.maximum(priors.astype(np.float64), tiny))
+    divergences = np.maximum(np.add.reduceat(targets * logs, starts), 0.0)
+    return np.where(visits > 0, divergences, NO_PART)
 
 
 def surprise_weights(surprises: FloatArray, share: float) -> FloatArray:

@@ -8,46 +8,52 @@ training positions, which cost no evaluation.
 Source: Veness, Silver, Uther and Blair, 'Bootstrapping from game tree search' (2009), whose TreeStrap learns from all
 nodes of an alpha-beta search; here those of PUCT with enough visits, for the policy as well.
 
-Axis letters: M nodes of the tree, N nodes chosen.
+Axis letters: N nodes, E their edges, C H W planes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from alphazero.mcts.backend import IntArray, RootStatistics, TreeSnapshot
+from alphazero.games.game import ByteArray
+from alphazero.mcts.backend import FloatArray, IntArray, SearchedNodes
+from alphazero.mcts.search import BatchedSearch
+from alphazero.records import SidePositions
 
 
-def nodes_left_behind(tree: TreeSnapshot, played: int, min_visits: int) -> IntArray:
-    """Return int32 [N], ascending: the nodes that are not kept when action `played` is played at the root.
+def nodes_left_behind(search: BatchedSearch, tree: int, played: int, min_visits: int) -> SearchedNodes:
+    """Return the nodes with at least `min_visits` visits that `search.play(tree, played)` would drop.
 
-    Of these the ones with children and at least `min_visits` visits. The root is the game's own and not among them.
+    Without tree reuse these are all of them, but for the root: that is the game's own position.
     """
-    expanded = np.diff(tree.edge_offsets) > 0
-    chosen = np.flatnonzero((tree.visit_count >= min_visits) & expanded)
-    left_behind = []
-    kept: set[int] = set()
-    for node in chosen[chosen > 0].tolist():  # parents before their children, and visited at least as often
-        parent = int(tree.parent[node])
-        if parent in kept or (parent == 0 and tree.action[node] == played):
-            kept.add(node)
-        else:
-            left_behind.append(node)
-    return np.array(left_behind, np.int32)
+    except_action = played if search.config.tree_reuse else -1
+    return search.trees.searched_nodes(tree, min_visits, except_action)
 
 
-def node_statistics(tree: TreeSnapshot, node: int) -> RootStatistics:
-    """Return what the search found at `node` (expanded), as if it were the root of a tree of its own."""
-    edges = slice(int(tree.edge_offsets[node]), int(tree.edge_offsets[node + 1]))
-    children = tree.edge_children[edges]
-    visited = children >= 0
-    children = np.maximum(children, 0)
-    return RootStatistics(
-        actions=tree.edge_actions[edges],
-        visit_counts=np.where(visited, tree.visit_count[children], 0).astype(np.int32),
-        value_sums=np.where(visited, -tree.value_sum[children], 0.0),
-        priors=tree.edge_priors[edges],
-        visit_count=int(tree.visit_count[node]),
-        value_sum=float(tree.value_sum[node]),
-        proven=np.where(visited, -tree.proven[children], 0).astype(np.int8),
+def node_values(found: SearchedNodes) -> FloatArray:
+    """Return the value of each node for the player to move there, float64 [N]: what is proven, else the mean."""
+    means = found.value_sums / found.visit_counts
+    if not np.count_nonzero(found.edge_proven):
+        return means
+    best = np.maximum.reduceat(found.edge_proven, found.edge_offsets[:-1])  # a node has at least one edge
+    return np.where(best == 0, means, best)
+
+
+def side_positions(
+    observations: Sequence[ByteArray], found: Sequence[SearchedNodes], copies: IntArray | None
+) -> SidePositions:
+    """Return all nodes of a game's searches, one search's after the other's.
+
+    observations: of each search uint8 [N, C, H, W]. copies: see `SidePositions`, of all of them.
+    """
+    edges = np.concatenate([np.diff(nodes.edge_offsets) for nodes in found])
+    return SidePositions(
+        observations=np.concatenate(observations),
+        policy_offsets=np.concatenate([[0], np.cumsum(edges)]).astype(np.int32),
+        policy_actions=np.concatenate([nodes.edge_actions for nodes in found]),
+        policy_visits=np.concatenate([nodes.edge_visit_counts for nodes in found]),
+        values=np.concatenate([node_values(nodes) for nodes in found]).astype(np.float32),
+        copies=copies,
     )

@@ -11,7 +11,7 @@ from libcpp cimport bool as cpp_bool
 
 import numpy as np
 
-from alphazero.mcts.backend import RootStatistics, TreeSnapshot
+from alphazero.mcts.backend import RootStatistics, SearchedNodes, TreeSnapshot
 
 from alphazero.mcts.tree_ops cimport alphazero_tree_ops
 
@@ -45,6 +45,14 @@ cdef extern from "alphazero/mcts/cpp/tree_copies.h" namespace "alphazero" nogil:
     void copy_root_edges(
         const Tree& tree, cpp_bool marked, int32_t* actions, int32_t* visit_counts, double* value_sums,
         float* priors, int8_t* proven,
+    )
+    int32_t find_searched_nodes(
+        const Tree& tree, int32_t min_visits, int32_t except_action, int32_t* blocks, int32_t* numbers,
+        int32_t* visit_counts, double* value_sums, int32_t* edge_offsets,
+    )
+    void copy_edges(
+        const Tree& tree, cpp_bool marked, const int32_t* blocks, int32_t count, int32_t* actions,
+        int32_t* visit_counts, float* priors, int8_t* proven,
     )
     int32_t count_edges(const Tree& tree)
     void copy_tree(
@@ -259,6 +267,36 @@ cdef class CppTrees:
             actions=actions.base, visit_counts=visit_counts.base, value_sums=value_sums.base,
             priors=priors.base, visit_count=root_edge.visit_count, value_sum=0.0 - root_edge.value_sum,
             proven=proven.base,
+        )
+
+    def searched_nodes(self, int tree, int min_visits, int except_action=-1):
+        self.check_tree(tree)
+        cdef int32_t room = self.forest.tree(tree).node_count()
+        cdef int32_t[::1] blocks = np.empty(room, dtype=np.int32)
+        cdef int32_t[::1] numbers = np.empty(room, dtype=np.int32)
+        cdef int32_t[::1] visit_counts = np.empty(room, dtype=np.int32)
+        cdef double[::1] value_sums = np.empty(room, dtype=np.float64)
+        cdef int32_t[::1] edge_offsets = np.empty(room + 1, dtype=np.int32)
+        cdef int32_t found = find_searched_nodes(
+            self.forest.tree(tree), min_visits, except_action, &blocks[0], &numbers[0], &visit_counts[0],
+            &value_sums[0], &edge_offsets[0],
+        )
+        # Copies, since most of the room is not used. One entry more than there are edges: without any, an
+        # array has an address too.
+        cdef int32_t edges = edge_offsets[found]
+        cdef int32_t[::1] edge_actions = np.empty(edges + 1, dtype=np.int32)
+        cdef int32_t[::1] edge_visit_counts = np.empty(edges + 1, dtype=np.int32)
+        cdef float[::1] edge_priors = np.empty(edges + 1, dtype=np.float32)
+        cdef int8_t[::1] edge_proven = np.empty(edges + 1, dtype=np.int8)
+        copy_edges(
+            self.forest.tree(tree), self.options.marked(), &blocks[0], found, &edge_actions[0],
+            &edge_visit_counts[0], &edge_priors[0], &edge_proven[0],
+        )
+        return SearchedNodes(
+            nodes=numbers.base[:found].copy(), visit_counts=visit_counts.base[:found].copy(),
+            value_sums=value_sums.base[:found].copy(), edge_offsets=edge_offsets.base[:found + 1].copy(),
+            edge_actions=edge_actions.base[:edges], edge_visit_counts=edge_visit_counts.base[:edges], edge_priors=edge_priors.base[:edges],
+            edge_proven=edge_proven.base[:edges],
         )
 
     def advance(self, int tree, int action):

@@ -68,4 +68,47 @@ inline void copy_tree(const Tree& tree, bool marked, int32_t* parent, int32_t* a
   }
 }
 
+// Find the nodes of `alphazero.mcts.backend.Trees.searched_nodes`, level by level, and return N.
+//
+// OUT, with room for every node of the tree: blocks, numbers, visit_counts and value_sums [N], edge_offsets [N+1].
+inline int32_t find_searched_nodes(const Tree& tree, int32_t min_visits, int32_t except_action, int32_t* blocks,
+                                   int32_t* numbers, int32_t* visit_counts, double* value_sums,
+                                   int32_t* edge_offsets) {
+  int32_t found = 0;
+  int32_t walked = 0;
+  edge_offsets[0] = 0;
+  for (Node* node = tree.root();; node = tree.node(blocks[walked++])) {
+    for (int32_t edge = 0; edge < node->edge_count; ++edge) {
+      const Edge& here = Tree::edges(node)[edge];
+      const Link& link = Tree::links(node)[edge];
+      if (link.child == kNoBlock || here.visit_count < min_visits) continue;
+      const Node* below = tree.node(link.child);
+      if (!below->is_expanded() || (node->number == 0 && link.action == except_action)) continue;
+      blocks[found] = link.child;
+      numbers[found] = below->number;
+      visit_counts[found] = here.visit_count;
+      value_sums[found] = 0.0 - here.value_sum;
+      edge_offsets[found + 1] = edge_offsets[found] + below->edge_count;
+      ++found;
+    }
+    if (walked == found) return found;
+  }
+}
+
+// The edges of the `count` expanded nodes at `blocks` (IN), one node's after the other's: all other arrays OUT.
+inline void copy_edges(const Tree& tree, bool marked, const int32_t* blocks, int32_t count, int32_t* actions,
+                       int32_t* visit_counts, float* priors, int8_t* proven) {
+  int32_t total = 0;
+  for (int32_t index = 0; index < count; ++index) {
+    Node* node = tree.node(blocks[index]);
+    for (int32_t edge = 0; edge < node->edge_count; ++edge, ++total) {
+      const Edge& here = Tree::edges(node)[edge];
+      actions[total] = Tree::links(node)[edge].action;
+      visit_counts[total] = here.visit_count;
+      priors[total] = here.prior;
+      proven[total] = marked ? static_cast<int8_t>(Tree::marks(node)[edge].proven) : int8_t{0};
+    }
+  }
+}
+
 }  // namespace alphazero

@@ -332,6 +332,42 @@ cdef inline int32_t count_edges(const Tree* tree) noexcept nogil:
     return total
 
 
+cdef inline int32_t find_searched_nodes(
+    const Tree* tree, int32_t min_visits, int32_t except_action, int32_t* blocks, int32_t* numbers,
+    int32_t* visit_counts, double* value_sums, int32_t* edge_offsets
+) noexcept nogil:
+    """Find the nodes of `Trees.searched_nodes`, level by level, and return N.
+
+    OUT, with room for every node of the tree: blocks, numbers, visit_counts and value_sums [N], edge_offsets
+    [N+1].
+    """
+    cdef Node* node = node_at(tree, 0)
+    cdef Node* below
+    cdef Link* link
+    cdef int32_t found = 0
+    cdef int32_t walked = 0
+    cdef int32_t edge
+    edge_offsets[0] = 0
+    while True:
+        for edge in range(node.edge_count):
+            link = &links_of(node)[edge]
+            if link.child == NO_BLOCK or edges_of(node)[edge].visit_count < min_visits:
+                continue
+            below = node_at(tree, link.child)
+            if below.edge_count <= 0 or (node.number == 0 and link.action == except_action):
+                continue
+            blocks[found] = link.child
+            numbers[found] = below.number
+            visit_counts[found] = edges_of(node)[edge].visit_count
+            value_sums[found] = 0.0 - edges_of(node)[edge].value_sum
+            edge_offsets[found + 1] = edge_offsets[found] + below.edge_count
+            found += 1
+        if walked == found:
+            return found
+        node = node_at(tree, blocks[walked])
+        walked += 1
+
+
 # ---- finding one's way in the blocks ----
 
 

@@ -11,7 +11,7 @@ from libc.stdlib cimport calloc, free
 
 import numpy as np
 
-from alphazero.mcts.backend import RootStatistics, TreeSnapshot
+from alphazero.mcts.backend import RootStatistics, SearchedNodes, TreeSnapshot
 
 from alphazero.mcts.cython._forest cimport (
     Forest,
@@ -36,6 +36,7 @@ from alphazero.mcts.cython._tree cimport (
     count_edges,
     edges_of,
     empty_tree,
+    find_searched_nodes,
     keep_subtree,
     links_of,
     marks_of,
@@ -238,6 +239,43 @@ cdef class CythonTrees:
                 proven[edge] = marks_of(root)[edge].proven
         return RootStatistics(
             actions, visit_counts, value_sums, priors, root_edge.visit_count, 0.0 - root_edge.value_sum, proven
+        )
+
+    def searched_nodes(self, int tree_index, int min_visits, int except_action=-1):
+        cdef Tree* tree = self.tree_at(tree_index)
+        cdef int32_t room = tree.node_count
+        cdef int32_t[::1] blocks = np.empty(room, dtype=np.int32)
+        cdef int32_t[::1] numbers = np.empty(room, dtype=np.int32)
+        cdef int32_t[::1] visit_counts = np.empty(room, dtype=np.int32)
+        cdef double[::1] value_sums = np.empty(room, dtype=np.float64)
+        cdef int32_t[::1] edge_offsets = np.zeros(room + 1, dtype=np.int32)
+        cdef int32_t found = find_searched_nodes(
+            tree, min_visits, except_action, &blocks[0], &numbers[0], &visit_counts[0], &value_sums[0],
+            &edge_offsets[0],
+        )
+        # Copies, since most of the room is not used. One entry more than there are edges: without any, an
+        # array has an address too.
+        cdef int32_t edges = edge_offsets[found]
+        cdef int32_t[::1] edge_actions = np.empty(edges + 1, dtype=np.int32)
+        cdef int32_t[::1] edge_visit_counts = np.empty(edges + 1, dtype=np.int32)
+        cdef float[::1] edge_priors = np.empty(edges + 1, dtype=np.float32)
+        cdef int8_t[::1] edge_proven = np.zeros(edges + 1, dtype=np.int8)
+        cdef Node* node
+        cdef int32_t index, edge
+        cdef int32_t total = 0
+        for index in range(found):
+            node = node_at(tree, blocks[index])
+            for edge in range(node.edge_count):
+                edge_actions[total] = links_of(node)[edge].action
+                edge_visit_counts[total] = edges_of(node)[edge].visit_count
+                edge_priors[total] = edges_of(node)[edge].prior
+                if tree.marked:
+                    edge_proven[total] = marks_of(node)[edge].proven
+                total += 1
+        return SearchedNodes(
+            numbers.base[:found].copy(), visit_counts.base[:found].copy(), value_sums.base[:found].copy(),
+            edge_offsets.base[:found + 1].copy(), edge_actions.base[:edges], edge_visit_counts.base[:edges],
+            edge_priors.base[:edges], edge_proven.base[:edges],
         )
 
     def advance(self, int tree_index, int action):

@@ -26,6 +26,7 @@ from alphazero.mcts.backend import (
     IntArray,
     PriorArray,
     RootStatistics,
+    SearchedNodes,
     TreeOptions,
     TreeSnapshot,
 )
@@ -150,6 +151,30 @@ class PythonTrees:
             visit_count=root.visit_count,
             value_sum=root.value_sum,
             proven=np.array([-c.proven if c else 0 for c in children], dtype=np.int8),
+        )
+
+    def searched_nodes(self, tree: int, min_visits: int, except_action: int = -1) -> SearchedNodes:
+        nodes = self._trees[tree]
+        found = [0]  # grows while it is walked
+        for number in found:
+            node = nodes[number]
+            for action, child in zip(node.actions, node.children, strict=True):
+                if child == NO_NODE or (number == 0 and action == except_action):
+                    continue
+                if nodes[child].actions and nodes[child].visit_count >= min_visits:
+                    found.append(child)
+        numbers = found[1:]
+        searched = [nodes[number] for number in numbers]
+        children = [nodes[c] if c != NO_NODE else None for node in searched for c in node.children]
+        return SearchedNodes(
+            nodes=np.array(numbers, dtype=np.int32),
+            visit_counts=np.array([node.visit_count for node in searched], dtype=np.int32),
+            value_sums=np.array([node.value_sum for node in searched], dtype=np.float64),
+            edge_offsets=np.cumsum([0, *(len(node.actions) for node in searched)], dtype=np.int32),
+            edge_actions=np.array([a for node in searched for a in node.actions], dtype=np.int32),
+            edge_visit_counts=np.array([c.visit_count if c else 0 for c in children], dtype=np.int32),
+            edge_priors=np.array([p for node in searched for p in node.priors], dtype=np.float32),
+            edge_proven=np.array([-c.proven if c else 0 for c in children], dtype=np.int8),
         )
 
     def advance(self, tree: int, action: int) -> IntArray:
