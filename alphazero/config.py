@@ -25,6 +25,9 @@ class NetworkConfig:
     policy_filters: int = 8  # channels of the 1x1 convolution in the policy head
     value_filters: int = 8  # channels of the 1x1 convolution in the value head
     value_hidden: int = 64  # units of the value head's hidden layer (paper: 256)
+    # Each convolution of the tower also learns a bias for each filter and cell, so that the network knows where on the
+    # board it is: edges, odd and even rows (paper: none)
+    position_bias: bool = False
 
 
 @dataclass(frozen=True)

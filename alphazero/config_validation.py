@@ -164,6 +164,7 @@ RULES: dict[str, Rule] = {
     "network.policy_filters": _between(1, 8192),
     "network.value_filters": _between(1, 8192),
     "network.value_hidden": _between(1, 65536),
+    "network.position_bias": _ANY_BOOL,
     "search.simulations": _between(1, 1_000_000),
     "search.mcts_backend": _one_of("auto", "cython", "cpp", "python"),
     "search.native_rules": _ANY_BOOL,

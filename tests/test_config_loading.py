@@ -69,6 +69,7 @@ def test_later_layers_win(
         Origin.EXPERIMENT,
         Origin.COMMAND_LINE,
         Origin.DEFAULT,
+        Origin.DEFAULT,
     ]
     assert resolved.overridden == (
         "network.policy_filters = 33 (experiment) instead of 23 (hardware profile)",

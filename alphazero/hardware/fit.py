@@ -8,6 +8,7 @@ What device memory is estimated to hold, in bytes, with float32 throughout (half
 
     position    P = filters * H * W * 4                       one tensor of the tower
     weights     9 * (planes * filters + 2 * blocks * filters**2) * 4 + heads
+                + (2 * blocks + 1) * P                        position biases, if there are any
     inference   batch * (observation * 5 + 6 * P)             uint8 and float32 input, live tensors
     training    batch * (observation * 5 + (6 * blocks + 4) * P) + 4 * weights
                                                               what backward keeps: input, normalised and
@@ -107,6 +108,8 @@ def network_bytes(config: Config, game: GameShape) -> int:
     planes, height, width = game.observation_shape
     network = config.network
     tower = 9 * (planes * network.filters + 2 * network.blocks * network.filters**2)
+    if network.position_bias:
+        tower += (2 * network.blocks + 1) * network.filters * height * width
     policy = (
         network.filters * network.policy_filters + network.policy_filters * height * width * game.num_actions
     )

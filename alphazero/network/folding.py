@@ -8,6 +8,7 @@ before it:
 
 The game's plane scales go into the first convolution's weights in the same way (zero padding commutes with
 scaling), so that uint8 observations enter it directly. Everything is folded in float64 and rounded once.
+Position biases, if the network has them, are added to a convolution's result in place.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class FoldedNetwork:
         self._plane_scale = network.plane_scale.detach().to("cpu", torch.float64)
         # name of a layer -> (weight, bias)
         self._parameters: dict[str, tuple[Tensor, Tensor]] = {}
+        self._position_biases: dict[str, Tensor] = {}  # name of a layer that has one -> [1, F, H, W]
         self.load_weights(network.state_dict())
 
     @torch.inference_mode()
@@ -70,6 +72,10 @@ class FoldedNetwork:
                 self._parameters[name] = blocked
             else:
                 self._store(name, weight, bias, self.dtype)
+            position_bias = state_dict.get(f"{name}.position_bias")
+            if position_bias is not None:
+                own = self._position_biases.get(name)
+                self._position_biases[name] = self._copied(position_bias, own, self.dtype)
         for name in _LINEAR_LAYERS:
             self._store(name, state_dict[f"{name}.weight"], state_dict[f"{name}.bias"], torch.float32)
 
@@ -110,21 +116,27 @@ class FoldedNetwork:
         return weight.contiguous(), entry("norm.bias") - entry("norm.running_mean") * scale
 
     def _store(self, name: str, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
-        if name not in self._parameters:
-            memory_format = torch.preserve_format
-            if weight.dim() == 4 and self.layout == CHANNELS_LAST:
+        own_weight, own_bias = self._parameters.get(name, (None, None))
+        self._parameters[name] = self._copied(weight, own_weight, dtype), self._copied(bias, own_bias, dtype)
+
+    def _copied(self, source: Tensor, own: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """Copy `source` to `own`, or the first time to a new tensor on the network's device; return that."""
+        if own is None:
+            memory_format = torch.contiguous_format
+            if source.dim() == 4 and self.layout == CHANNELS_LAST:
                 memory_format = torch.channels_last
-            self._parameters[name] = (
-                torch.empty_like(weight, dtype=dtype, device=self._device, memory_format=memory_format),
-                torch.empty_like(bias, dtype=dtype, device=self._device),
-            )
-        own_weight, own_bias = self._parameters[name]
-        own_weight.copy_(weight)
-        own_bias.copy_(bias)
+            own = torch.empty_like(source, dtype=dtype, device=self._device, memory_format=memory_format)
+        return own.copy_(source)
 
     def _convolve(self, name: str, features: Tensor) -> Tensor:
         weight, bias = self._parameters[name]
-        return functional.conv2d(features, weight, bias, padding=weight.shape[-1] // 2)
+        features = functional.conv2d(features, weight, bias, padding=weight.shape[-1] // 2)
+        position_bias = self._position_biases.get(name)
+        if position_bias is None:
+            return features
+        if self.layout == ONEDNN:  # it adds only what has the same shape, and slowly
+            position_bias = position_bias.expand(features.shape).to_mkldnn()
+        return features.add_(position_bias)
 
     def _head(self, name: str, features: Tensor) -> Tensor:
         features = self._convolve(name, features).relu_()

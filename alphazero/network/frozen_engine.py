@@ -16,7 +16,8 @@ from alphazero.network.resnet import PolicyValueNetwork
 class FrozenEngine:
     """`InferenceEngine` for a CPU: folded batch norm, activations kept in oneDNN's blocked layout.
 
-    Where torch was built without oneDNN (some ARM builds), the folded network runs in the plain layout.
+    A network with position biases runs channels last: oneDNN's layout cannot add them without copying them to every
+    row first. Where torch was built without oneDNN (some ARM builds), the folded network runs in the plain layout.
 
     Args:
         half: compute convolutions in bfloat16 if this CPU has instructions for it, channels last.
@@ -34,7 +35,8 @@ class FrozenEngine:
             self._network = FoldedNetwork(network, device, torch.bfloat16, CHANNELS_LAST)
         else:
             self.name = "frozen"
-            layout = ONEDNN if has_onednn else CONTIGUOUS
+            fastest = CHANNELS_LAST if network.architecture.config.position_bias else ONEDNN
+            layout = fastest if has_onednn else CONTIGUOUS
             self._network = FoldedNetwork(network, device, layout=layout)
 
     @torch.inference_mode()

@@ -81,7 +81,9 @@ class OpenVinoEngine:
             norm = [
                 weights[f"{name}.norm.{part}"] for part in ("weight", "bias", "running_mean", "running_var")
             ]
-            return opset13.batch_norm_inference(features, *norm, self._norm_eps)
+            features = opset13.batch_norm_inference(features, *norm, self._norm_eps)
+            position_bias = weights.get(f"{name}.position_bias")
+            return features if position_bias is None else opset13.add(features, position_bias)
 
         def linear(name: str, features: Any) -> Any:
             product = opset13.matmul(features, weights[f"{name}.weight"], False, True)

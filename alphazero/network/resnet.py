@@ -8,7 +8,9 @@
 
 Source: Silver et al., 'Mastering the game of Go without human knowledge' (2017), Methods, 'Neural network
 architecture'. Unlike there, the heads' 1x1 convolutions have a configurable number of filters (paper: 2
-for the policy, 1 for the value).
+for the policy, 1 for the value). With `position_bias`, which the paper does not have, each batch norm of the tower is
+followed by a learned bias for each filter and cell: a convolution alone does not know where on the board it is, except
+near an edge.
 
 Axis letters: B batch, A actions, C planes, H rows, W columns, F filters.
 """
@@ -41,7 +43,7 @@ class Architecture:
         observation_shape: (C, H, W).
         num_actions: A.
         plane_scale: [C], factor of each plane.
-        config: size of the network.
+        config: size of the network, and what it has beside the paper's.
     """
 
     game: str
@@ -64,8 +66,9 @@ class PolicyValueNetwork(nn.Module):
         # Not persistent: it belongs to the game, and stands in the metadata of a weights file.
         scale = torch.tensor(architecture.plane_scale, dtype=torch.float32).view(1, planes, 1, 1)
         self.register_buffer("plane_scale", scale, persistent=False)
-        self.stem = ConvolutionNorm(planes, config.filters, kernel=3)
-        self.blocks = nn.ModuleList(ResidualBlock(config.filters) for _ in range(config.blocks))
+        board = (rows, columns) if config.position_bias else None
+        self.stem = ConvolutionNorm(planes, config.filters, 3, board)
+        self.blocks = nn.ModuleList(ResidualBlock(config.filters, board) for _ in range(config.blocks))
         self.policy_convolution = ConvolutionNorm(config.filters, config.policy_filters, kernel=1)
         self.policy_output = nn.Linear(config.policy_filters * rows * columns, architecture.num_actions)
         self.value_convolution = ConvolutionNorm(config.filters, config.value_filters, kernel=1)
@@ -98,25 +101,39 @@ class PolicyValueNetwork(nn.Module):
 
 
 class ConvolutionNorm(nn.Module):
-    """A convolution that keeps the board's size, then batch norm: [B, in, H, W] -> [B, F, H, W]."""
+    """A convolution that keeps the board's size, then batch norm: [B, in, H, W] -> [B, F, H, W].
 
-    def __init__(self, in_channels: int, filters: int, kernel: int) -> None:
+    Args:
+        board: (H, W) if a bias for each filter and cell is to be added, 0 at first; None: no such bias.
+    """
+
+    position_bias: nn.Parameter | None
+
+    def __init__(
+        self, in_channels: int, filters: int, kernel: int, board: tuple[int, int] | None = None
+    ) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(in_channels, filters, kernel, padding=kernel // 2, bias=False)
         self.norm = nn.BatchNorm2d(filters)
+        # [1, F, H, W]: with four axes it goes channels last where the features do.
+        position_bias = None if board is None else nn.Parameter(torch.zeros(1, filters, *board))
+        self.register_parameter("position_bias", position_bias)
 
     def forward(self, features: Tensor) -> Tensor:
         normalised: Tensor = self.norm(self.convolution(features))
-        return normalised
+        if self.position_bias is None:
+            return normalised
+        # Under autocast a sum of two precisions would be float32, and so would all that follows.
+        return normalised + self.position_bias.to(normalised.dtype)
 
 
 class ResidualBlock(nn.Module):
-    """relu(x + norm(conv(relu(norm(conv(x)))))), all [B, F, H, W]."""
+    """relu(x + norm(conv(relu(norm(conv(x)))))), all [B, F, H, W]; `board`: see `ConvolutionNorm`."""
 
-    def __init__(self, filters: int) -> None:
+    def __init__(self, filters: int, board: tuple[int, int] | None) -> None:
         super().__init__()
-        self.first = ConvolutionNorm(filters, filters, kernel=3)
-        self.second = ConvolutionNorm(filters, filters, kernel=3)
+        self.first = ConvolutionNorm(filters, filters, 3, board)
+        self.second = ConvolutionNorm(filters, filters, 3, board)
 
     def forward(self, features: Tensor) -> Tensor:
         return torch.relu(features + self.second(torch.relu(self.first(features))))
@@ -152,7 +169,7 @@ def network_from_metadata(metadata: Mapping[str, str]) -> PolicyValueNetwork:
             observation_shape=_shape(fields["observation_shape"]),
             num_actions=int(fields["num_actions"]),
             plane_scale=tuple(float(scale) for scale in fields["plane_scale"]),
-            config=NetworkConfig(**{name: int(size) for name, size in fields["config"].items()}),
+            config=_network_config(fields["config"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
@@ -160,6 +177,12 @@ def network_from_metadata(metadata: Mapping[str, str]) -> PolicyValueNetwork:
             "they were not written by this version of alphazero: use a checkpoint that was"
         ) from error
     return PolicyValueNetwork(architecture)
+
+
+def _network_config(settings: Mapping[str, Any]) -> NetworkConfig:
+    """Return the settings in a weights file; one that is younger than the file has its default, the paper's network."""
+    types = {name: type(default) for name, default in asdict(NetworkConfig()).items()}
+    return NetworkConfig(**{name: types[name](value) for name, value in settings.items()})
 
 
 def _shape(numbers: list[int]) -> tuple[int, int, int]:

@@ -265,7 +265,8 @@ def _origin(run: RunData) -> str:
         parts.append(f"on {run.hardware['machine']}" if run.hardware else "")
     network, search = config.get("network"), config.get("search")
     if isinstance(network, dict) and {"blocks", "filters"} <= set(network):
-        parts.append(f"{network['blocks']} blocks of {network['filters']} filters")
+        with_biases = " with position biases" if network.get("position_bias") else ""
+        parts.append(f"{network['blocks']} blocks of {network['filters']} filters{with_biases}")
     if isinstance(search, dict) and "simulations" in search:
         parts.append(f"{search['simulations']} simulations a move")
     if (run.provenance or {}).get("time_utc"):

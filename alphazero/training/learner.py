@@ -277,11 +277,14 @@ def _average(network: PolicyValueNetwork, decay: float) -> AveragedModel | None:
 
 
 def _optimizer(network: PolicyValueNetwork, config: TrainingConfig, fused: bool) -> torch.optim.Optimizer:
-    """Weight decay is for weights of convolutions and linear layers, not for biases and batch norm."""
-    parameters = list(network.parameters())
+    """Weight decay is for weights of convolutions and linear layers, not for biases of any kind and batch norm."""
+    decayed: list[Tensor] = []
+    spared: list[Tensor] = []
+    for name, parameter in network.named_parameters():
+        (decayed if parameter.dim() > 1 and name.endswith(".weight") else spared).append(parameter)
     groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
     ]
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)

@@ -120,6 +120,9 @@ def test_estimates_worked_out_by_hand() -> None:
     assert inference_bytes(config, BOARD, 10) == 10 * (420 + 6 * 672) + 6392
     assert training_bytes(config, BOARD, 10) == 10 * (420 + 10 * 672) + 4 * 6392
     assert replay_bytes_per_position(BOARD) == 84 + 8 * 7 + 32
+    biased = Config(network=replace(config.network, position_bias=True))
+    # after each of three convolutions, a tensor of one row
+    assert network_bytes(biased, BOARD) == 6392 + 3 * 672
 
 
 def test_training_batch_is_halved_until_it_fits_the_free_memory(

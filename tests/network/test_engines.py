@@ -18,14 +18,18 @@ from alphazero.network.resnet import Architecture, PolicyValueNetwork, build_net
 GAME = get_game("connect_four")
 
 
-def trained_looking_network(seed: int, plane_scale: tuple[float, ...] = (1.0, 1.0)) -> PolicyValueNetwork:
+def trained_looking_network(
+    seed: int, position_bias: bool = False, plane_scale: tuple[float, ...] = (1.0, 1.0)
+) -> PolicyValueNetwork:
     """Return a network none of whose parameters and batch-norm statistics has its initial value."""
     torch.manual_seed(seed)
-    architecture = Architecture("connect_four", GAME.observation_shape, 7, plane_scale, NetworkConfig())
-    network = PolicyValueNetwork(architecture)
-    for tensor in network.state_dict().values():
+    config = NetworkConfig(position_bias=position_bias)
+    network = PolicyValueNetwork(Architecture("connect_four", GAME.observation_shape, 7, plane_scale, config))
+    for name, tensor in network.state_dict().items():
         if tensor.dtype.is_floating_point and tensor.dim() == 1:
             tensor += 0.5 * torch.rand_like(tensor)
+        if name.endswith("position_bias"):
+            torch.nn.init.normal_(tensor, std=0.1)
     torch.nn.init.normal_(network.policy_output.weight, std=0.1)
     return network.eval()
 
@@ -41,14 +45,16 @@ def reference(network: PolicyValueNetwork, inputs: np.ndarray) -> tuple[np.ndarr
     return logits.numpy(), values.numpy()
 
 
+both_networks = pytest.mark.parametrize("position_bias", [False, True])
 needs_openvino = pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
 OPENVINO = pytest.param("openvino", marks=needs_openvino)
 
 
 @pytest.mark.parametrize("name", ["eager", "frozen", "auto", OPENVINO])
 @pytest.mark.parametrize("rows", [0, 1, 16, 37])
-def test_engine_on_cpu_equals_the_network_in_float32(name: str, rows: int) -> None:
-    network = trained_looking_network(0)
+@both_networks
+def test_engine_on_cpu_equals_the_network_in_float32(name: str, rows: int, position_bias: bool) -> None:
+    network = trained_looking_network(0, position_bias)
     engine = make_engine(
         name, network, device="cpu", use_amp=False, max_batch=16
     )  # 37 rows: pieces of 16, 16 and 5
@@ -61,9 +67,10 @@ def test_engine_on_cpu_equals_the_network_in_float32(name: str, rows: int) -> No
 
 
 @pytest.mark.parametrize("name", ["eager", "frozen", OPENVINO])
-def test_new_weights_replace_the_old_ones(name: str) -> None:
-    engine = make_engine(name, trained_looking_network(0), device="cpu", use_amp=False)
-    newer = trained_looking_network(1)
+@both_networks
+def test_new_weights_replace_the_old_ones(name: str, position_bias: bool) -> None:
+    engine = make_engine(name, trained_looking_network(0, position_bias), device="cpu", use_amp=False)
+    newer = trained_looking_network(1, position_bias)
     engine.load_weights(newer.state_dict())
     logits, values = engine.evaluate(observations(8))
     expected_logits, expected_values = reference(newer, observations(8))
@@ -71,8 +78,9 @@ def test_new_weights_replace_the_old_ones(name: str) -> None:
     np.testing.assert_allclose(values, expected_values, atol=1e-5)
 
 
-def test_training_the_network_on_does_not_change_an_engine_made_from_it() -> None:
-    network = trained_looking_network(0)
+@both_networks
+def test_training_the_network_on_does_not_change_an_engine_made_from_it(position_bias: bool) -> None:
+    network = trained_looking_network(0, position_bias)
     engines = [make_engine(name, network, device="cpu", use_amp=False) for name in ("eager", "frozen")]
     before = [engine.evaluate(observations(4))[0].copy() for engine in engines]
     with torch.no_grad():
@@ -83,8 +91,10 @@ def test_training_the_network_on_does_not_change_an_engine_made_from_it() -> Non
 
 
 @pytest.mark.parametrize("layout", [CONTIGUOUS, CHANNELS_LAST, ONEDNN])
-def test_folding_takes_plane_scales_and_channels_last_weights_along(layout: str) -> None:
-    network = trained_looking_network(2, plane_scale=(1.0, 0.01)).to(memory_format=torch.channels_last)
+@both_networks
+def test_folding_takes_plane_scales_and_channels_last_weights_along(layout: str, position_bias: bool) -> None:
+    network = trained_looking_network(2, position_bias, plane_scale=(1.0, 0.01))
+    network.to(memory_format=torch.channels_last)
     inputs = observations(8) * np.array([1, 50], dtype=np.uint8)[:, None, None]
     with torch.inference_mode():
         logits, values = FoldedNetwork(network, torch.device("cpu"), layout=layout)(torch.from_numpy(inputs))
@@ -95,10 +105,17 @@ def test_folding_takes_plane_scales_and_channels_last_weights_along(layout: str)
 
 @pytest.mark.parametrize("layout", [CONTIGUOUS, CHANNELS_LAST])
 def test_new_weights_go_to_the_same_addresses(layout: str) -> None:
-    folded = FoldedNetwork(trained_looking_network(0), torch.device("cpu"), layout=layout)
-    before = {name: weight.data_ptr() for name, (weight, _) in folded._parameters.items()}
-    folded.load_weights(trained_looking_network(1).state_dict())
-    assert before == {name: weight.data_ptr() for name, (weight, _) in folded._parameters.items()}
+    network, newer = (trained_looking_network(seed, position_bias=True) for seed in (0, 1))
+    folded = FoldedNetwork(network, torch.device("cpu"), layout=layout)
+
+    def addresses() -> list[int]:
+        tensors = [tensor for pair in folded._parameters.values() for tensor in pair]
+        return [tensor.data_ptr() for tensor in [*tensors, *folded._position_biases.values()]]
+
+    before = addresses()
+    assert len(before) == 2 * (1 + 2 * 3 + 2 + 3) + (1 + 2 * 3)  # weights and biases, position biases
+    folded.load_weights(newer.state_dict())
+    assert addresses() == before
 
 
 def test_unknown_engine_is_a_user_error_that_names_the_known_ones() -> None:
@@ -133,10 +150,13 @@ def test_buckets_double_up_to_the_largest_batch() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("use_amp", "tolerance"), [(False, 2e-3), (True, 5e-2)])
 @pytest.mark.parametrize("name", ["eager", "graphs", pytest.param("compiled", marks=pytest.mark.slow)])
-def test_engine_on_cuda_is_close_to_float32_on_cpu(name: str, use_amp: bool, tolerance: float) -> None:
-    engine = make_engine(name, trained_looking_network(0), device="cuda", use_amp=use_amp, max_batch=64)
-    newer = trained_looking_network(1)
-    for network in (trained_looking_network(0), newer):
+@both_networks
+def test_engine_on_cuda_is_close_to_float32_on_cpu(
+    name: str, use_amp: bool, tolerance: float, position_bias: bool
+) -> None:
+    first, newer = (trained_looking_network(seed, position_bias) for seed in (0, 1))
+    engine = make_engine(name, first, device="cuda", use_amp=use_amp, max_batch=64)
+    for network in (first, newer):
         engine.load_weights(network.state_dict())
         for rows in (1, 8, 50, 64, 200):
             logits, values = engine.evaluate(observations(rows))
@@ -186,8 +206,9 @@ def test_a_network_of_another_game_is_evaluated_by_the_folded_engines(name: str)
 
 @pytest.mark.skipif(not computes_in_bfloat16(), reason="this CPU has no bfloat16 instructions")
 @pytest.mark.parametrize("name", ["frozen", OPENVINO])
-def test_bfloat16_on_a_cpu_stays_near_float32(name: str) -> None:
-    network = trained_looking_network(0)
+@both_networks
+def test_bfloat16_on_a_cpu_stays_near_float32(name: str, position_bias: bool) -> None:
+    network = trained_looking_network(0, position_bias)
     inputs = observations(300)
     engine = make_engine(name, network, device="cpu", use_amp=True)
     assert engine.name == f"{name} bfloat16"

@@ -1,5 +1,7 @@
 """The network's shapes, its scale, its start, and what a weights file says about it."""
 
+import json
+
 import pytest
 import torch
 
@@ -55,8 +57,57 @@ def test_planes_are_multiplied_by_their_scale() -> None:
 
 
 def test_metadata_rebuilds_the_same_architecture() -> None:
-    network = build_network(get_game("connect_four"), NetworkConfig(blocks=2, filters=16))
-    assert network_from_metadata(network_metadata(network)).architecture == network.architecture
+    for position_bias in (False, True):
+        config = NetworkConfig(blocks=2, filters=16, position_bias=position_bias)
+        network = build_network(get_game("connect_four"), config)
+        rebuilt = network_from_metadata(network_metadata(network))
+        assert rebuilt.architecture == network.architecture
+        assert rebuilt.architecture.config.position_bias is position_bias
+        assert list(rebuilt.state_dict()) == list(network.state_dict())
+
+
+def test_metadata_from_before_there_were_position_biases_means_a_network_without() -> None:
+    network = build_network(get_game("connect_four"), SMALL)
+    architecture = json.loads(network_metadata(network)["architecture"])
+    del architecture["config"]["position_bias"]
+    assert (
+        network_from_metadata({"architecture": json.dumps(architecture)}).architecture == network.architecture
+    )
+
+
+def test_position_biases_are_zeros_of_the_tower_and_leave_the_other_weights_alone() -> None:
+    networks = []
+    for position_bias in (False, True):
+        torch.manual_seed(0)
+        config = NetworkConfig(blocks=1, filters=8, position_bias=position_bias)
+        networks.append(build_network(get_game("connect_four"), config))
+    without, biased = (network.state_dict() for network in networks)
+    added = {f"{layer}.position_bias" for layer in ("stem", "blocks.0.first", "blocks.0.second")}
+    assert biased.keys() - without.keys() == added
+    assert without.keys() < biased.keys()
+    assert all(torch.equal(tensor, biased[name]) for name, tensor in without.items())
+    assert all(torch.equal(biased[name], torch.zeros(1, 8, 6, 7)) for name in added)
+
+
+def test_position_biases_tell_the_cells_of_an_empty_board_apart() -> None:
+    torch.manual_seed(0)
+    network = build_network(
+        get_game("connect_four"), NetworkConfig(blocks=1, filters=8, position_bias=True)
+    ).eval()
+    empty = torch.zeros((1, 2, 6, 7), dtype=torch.uint8)
+    bias = network.stem.position_bias
+    assert bias is not None
+    with torch.inference_mode():
+        assert not network.stem(empty.float()).any()
+        bias[0, 3, 5, 2] = 1.0
+        assert network.stem(empty.float()).nonzero().tolist() == [[0, 3, 5, 2]]
+
+
+def test_under_autocast_position_biases_keep_the_precision_of_the_convolutions() -> None:
+    config = NetworkConfig(blocks=1, filters=8, position_bias=True)
+    network = build_network(get_game("connect_four"), config)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert network.stem(torch.ones(2, 2, 6, 7)).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("text", ["not json", "{}", '{"game": "x", "observation_shape": [1]}', "[]"])

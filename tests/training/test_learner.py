@@ -31,9 +31,10 @@ def fixed_batch(seed: int, size: int = 16) -> Batch:
     )
 
 
-def new_learner(config: TrainingConfig = CONFIG, seed: int = 0) -> Learner:
+def new_learner(config: TrainingConfig = CONFIG, seed: int = 0, position_bias: bool = False) -> Learner:
     torch.manual_seed(seed)
-    return Learner(build_network(GAME, NetworkConfig(blocks=1, filters=8)), config, CPU)
+    network = build_network(GAME, NetworkConfig(blocks=1, filters=8, position_bias=position_bias))
+    return Learner(network, config, CPU)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -69,12 +70,16 @@ def test_no_warm_up_starts_at_the_peak() -> None:
 
 
 def test_weight_decay_spares_biases_and_batch_norm() -> None:
-    learner = new_learner(dataclasses.replace(CONFIG, weight_decay=0.5))
+    learner = new_learner(dataclasses.replace(CONFIG, weight_decay=0.5), position_bias=True)
     decayed, spared = learner._optimizer.param_groups
+    names = {parameter: name for name, parameter in learner.network.named_parameters()}
+    layers = [f"{layer}.convolution" for layer in ("stem", "blocks.0.first", "blocks.0.second")]
+    layers += ["policy_convolution.convolution", "policy_output"]
+    layers += ["value_convolution.convolution", "value_hidden", "value_output"]
     assert decayed["weight_decay"] == 0.5
-    assert all(parameter.dim() > 1 for parameter in decayed["params"])
+    assert [names[parameter] for parameter in decayed["params"]] == [f"{layer}.weight" for layer in layers]
     assert spared["weight_decay"] == 0.0
-    assert all(parameter.dim() == 1 for parameter in spared["params"])
+    assert len(spared["params"]) == len(names) - len(layers)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -93,18 +98,18 @@ def test_resumed_learner_goes_on_bit_for_bit(optimizer: str) -> None:
 
 
 def test_restored_moments_lie_in_memory_as_their_parameters_do() -> None:
-    learner = new_learner()
+    learner = new_learner(position_bias=True)
     learner.train_step(fixed_batch(0), progress=0.0)
-    resumed = new_learner()
+    resumed = new_learner(position_bias=True)
     stored = encode_learner_state(learner.state_dict())
     resumed.load_state_dict(learner.weights(), decode_learner_state(stored))
     for parameter, moments in resumed._optimizer.state.items():
         assert moments["exp_avg"].stride() == parameter.stride()
 
 
-def test_the_agent_is_the_running_average_of_the_trained_weights() -> None:
-    learner = new_learner(dataclasses.replace(CONFIG, weight_average_decay=0.9))
-    name = "policy_output.weight"
+@pytest.mark.parametrize("name", ["policy_output.weight", "stem.position_bias"])
+def test_the_agent_is_the_running_average_of_the_trained_weights(name: str) -> None:
+    learner = new_learner(dataclasses.replace(CONFIG, weight_average_decay=0.9), position_bias=True)
     trained = []
     for seed in range(4):
         learner.train_step(fixed_batch(seed), progress=0.0)
@@ -122,12 +127,13 @@ def test_without_an_average_the_agent_is_the_trained_network() -> None:
     assert learner.agent is learner.network
 
 
-def test_resumed_average_goes_on_bit_for_bit() -> None:
+@pytest.mark.parametrize("position_bias", [False, True])
+def test_resumed_average_goes_on_bit_for_bit(position_bias: bool) -> None:
     config = dataclasses.replace(CONFIG, weight_average_decay=0.9)
-    learner = new_learner(config)
+    learner = new_learner(config, position_bias=position_bias)
     for seed in range(3):
         learner.train_step(fixed_batch(seed), progress=0.1)
-    resumed = new_learner(config, seed=99)
+    resumed = new_learner(config, seed=99, position_bias=position_bias)
     stored = encode_learner_state(learner.state_dict())
     resumed.load_state_dict(learner.weights(), decode_learner_state(stored))
     for seed in range(3, 6):
@@ -159,8 +165,9 @@ def test_loss_that_is_not_finite_is_a_user_error_and_moves_no_weight() -> None:
 def test_state_of_another_network_size_is_a_user_error() -> None:
     learner = new_learner()
     larger = Learner(build_network(GAME, NetworkConfig(blocks=2, filters=8)), CONFIG, CPU)
-    with pytest.raises(UserError, match="another network or optimizer"):
-        larger.load_state_dict(learner.weights(), learner.state_dict())
+    for other in (larger, new_learner(position_bias=True)):
+        with pytest.raises(UserError, match="another network or optimizer"):
+            other.load_state_dict(learner.weights(), learner.state_dict())
 
 
 def test_unknown_optimizer_is_a_user_error() -> None:
