@@ -295,8 +295,8 @@ cdef class CppTrees:
         return SearchedNodes(
             nodes=numbers.base[:found].copy(), visit_counts=visit_counts.base[:found].copy(),
             value_sums=value_sums.base[:found].copy(), edge_offsets=edge_offsets.base[:found + 1].copy(),
-            edge_actions=edge_actions.base[:edges], edge_visit_counts=edge_visit_counts.base[:edges], edge_priors=edge_priors.base[:edges],
-            edge_proven=edge_proven.base[:edges],
+            edge_actions=edge_actions.base[:edges], edge_visit_counts=edge_visit_counts.base[:edges],
+            edge_priors=edge_priors.base[:edges], edge_proven=edge_proven.base[:edges],
         )
 
     def advance(self, int tree, int action):
