@@ -140,6 +140,9 @@ class TrainingConfig:
     positions: int = 200_000  # the run ends when self-play has generated so many positions ...
     max_minutes: float = 0.0  # ... or after so many minutes, whichever comes first; 0: no limit
     max_steps: int = 0  # ... or after so many training steps; 0: no limit
+    # So many minutes after self-play has ended, another network, `final_network`, learns from scratch what the replay
+    # buffer holds, and is the run's agent. 0: none, the agent is the network that played (paper)
+    final_minutes: float = 0.0
     publish_every_steps: int = 10  # steps between new weights for the actors
     checkpoint_every_minutes: float = 2.0  # minutes between checkpoints
     keep_checkpoints: int = 2  # full checkpoints kept; weights for the learning curve are kept besides
@@ -174,6 +177,9 @@ class Config:
 
     hardware_profile: str = "none"
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    final_network: NetworkConfig = field(  # no effect without training.final_minutes
+        default_factory=lambda: NetworkConfig(blocks=4, filters=48, position_bias=True)
+    )
     search: SearchConfig = field(default_factory=SearchConfig)
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     selfplay: SelfPlayConfig = field(default_factory=SelfPlayConfig)

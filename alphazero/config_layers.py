@@ -98,6 +98,7 @@ def typed_value(name: str, value: object, source: str) -> Value:
 
 def config_from_layer(layer: Mapping[str, Value]) -> Config:
     """Return the defaults with the settings of `layer` put over them."""
+    defaults = Config()
     sections: dict[str, object] = {}
     for field in dataclasses.fields(Config):
         if field.name in field_types():
@@ -108,7 +109,7 @@ def config_from_layer(layer: Mapping[str, Value]) -> Config:
         changes = {
             name.removeprefix(prefix): value for name, value in layer.items() if name.startswith(prefix)
         }
-        sections[field.name] = _section_types()[field.name](**changes)
+        sections[field.name] = dataclasses.replace(getattr(defaults, field.name), **changes)
     return Config(**sections)  # type: ignore[arg-type]  # each section's class was looked up by its name
 
 

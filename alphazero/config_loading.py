@@ -58,12 +58,14 @@ _NOT_HASHED = frozenset(
         "training.threads",
         "training.max_minutes",
         "training.max_steps",
+        "training.final_minutes",
         "training.checkpoint_every_minutes",
         "training.keep_checkpoints",
         "run.log_every_seconds",
     }
 )
-_NOT_HASHED_SECTIONS = ("evaluation.",)
+# A final network learns from what a run has found, and is asked for before or after: see `TrainingRun`.
+_NOT_HASHED_SECTIONS = ("evaluation.", "final_network.")
 
 
 class Origin(StrEnum):

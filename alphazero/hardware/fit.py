@@ -23,7 +23,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from alphazero.config import Config
+from alphazero.config import Config, NetworkConfig
 from alphazero.errors import UserError
 from alphazero.hardware.description import Hardware
 
@@ -78,6 +78,7 @@ def fit_to_hardware(
     fitting.fit_openings()
     fitting.fit_actors()
     fitting.fit_training_to_cpu()
+    fitting.fit_final_network()
     fitting.fit_batches()
     fitting.fit_short_run()
     fitting.fit_untrained()
@@ -103,10 +104,9 @@ def most_cached_positions(config: Config, hardware: Hardware, game: GameShape) -
     return 1 << most.bit_length() - 1 if most else 0
 
 
-def network_bytes(config: Config, game: GameShape) -> int:
+def network_bytes(network: NetworkConfig, game: GameShape) -> int:
     """Return the estimated size of the weights, float32."""
     planes, height, width = game.observation_shape
-    network = config.network
     tower = 9 * (planes * network.filters + 2 * network.blocks * network.filters**2)
     if network.position_bias:
         tower += (2 * network.blocks + 1) * network.filters * height * width
@@ -124,15 +124,23 @@ def inference_bytes(config: Config, game: GameShape, batch_size: int) -> int:
     """Return the estimated device memory of one forward pass of `batch_size` rows."""
     planes, height, width = game.observation_shape
     row = 5 * planes * height * width + 6 * 4 * config.network.filters * height * width
-    return batch_size * row + network_bytes(config, game)
+    return batch_size * row + network_bytes(config.network, game)
 
 
 def training_bytes(config: Config, game: GameShape, batch_size: int) -> int:
-    """Return the estimated device memory of one training step on `batch_size` positions."""
+    """Return the estimated device memory of one training step on `batch_size` positions.
+
+    Of the larger one, if a final network is trained as well.
+    """
+    networks = [config.network, config.final_network] if config.training.final_minutes else [config.network]
+    return max(_training_bytes(network, game, batch_size) for network in networks)
+
+
+def _training_bytes(network: NetworkConfig, game: GameShape, batch_size: int) -> int:
     planes, height, width = game.observation_shape
-    kept = 6 * config.network.blocks + 4
-    row = 5 * planes * height * width + kept * 4 * config.network.filters * height * width
-    return batch_size * row + 4 * network_bytes(config, game)
+    kept = 6 * network.blocks + 4
+    row = 5 * planes * height * width + kept * 4 * network.filters * height * width
+    return batch_size * row + 4 * network_bytes(network, game)
 
 
 def replay_bytes_per_position(game: GameShape) -> int:
@@ -228,6 +236,12 @@ class _Fitting:
         ):
             reason = "self-play runs on the CPU: positions are dear, so each is trained on more often"
             self._set("training.replay_ratio", _CPU_REPLAY_RATIO, reason)
+
+    def fit_final_network(self) -> None:
+        """Leave out of a run of few steps what would outlast it."""
+        training = self.config.training
+        if training.max_steps and training.final_minutes and "training.final_minutes" not in self.fixed:
+            self._set("training.final_minutes", 0.0, "training.max_steps cuts the run short")
 
     def fit_short_run(self) -> None:
         """Let a run that would end before the profile begins to train play no more than its steps need.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -265,10 +265,28 @@ def _origin(run: RunData) -> str:
         parts.append(f"on {run.hardware['machine']}" if run.hardware else "")
     network, search = config.get("network"), config.get("search")
     if isinstance(network, dict) and {"blocks", "filters"} <= set(network):
-        with_biases = " with position biases" if network.get("position_bias") else ""
-        parts.append(f"{network['blocks']} blocks of {network['filters']} filters{with_biases}")
+        parts.append(_size(network))
+        final = _final_network(config)
+        if final is not None:
+            parts[-1] += f", the agent: {_size(final)}"
     if isinstance(search, dict) and "simulations" in search:
         parts.append(f"{search['simulations']} simulations a move")
     if (run.provenance or {}).get("time_utc"):
         parts.append(text_of((run.provenance or {})["time_utc"])[:10])
     return " · ".join(parts)
+
+
+def _size(network: Mapping[str, Any]) -> str:
+    """Return a network's size in words."""
+    with_biases = " with position biases" if network.get("position_bias") else ""
+    return f"{network['blocks']} blocks of {network['filters']} filters{with_biases}"
+
+
+def _final_network(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the settings of the network that learned after self-play, or None if there was none."""
+    training, run, final = (config.get(name) for name in ("training", "run", "final_network"))
+    if not (isinstance(training, dict) and training.get("final_minutes")):
+        return None
+    if isinstance(run, dict) and run.get("single_process"):
+        return None
+    return final if isinstance(final, dict) and {"blocks", "filters"} <= set(final) else None

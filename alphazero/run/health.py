@@ -54,7 +54,8 @@ def measure_health(config: Config, run_folder: Path) -> dict[str, float | None]:
     counters = checkpoint.state["counters"]
     training = config.training
     owed = replay_ratio_gate(training).steps_earned(int(counters["positions"]))
-    health["steps_share"] = int(counters["steps"]) / owed if owed else None
+    steps = int(counters["steps"]) - int(counters.get("final_steps", 0))  # a final network's were never owed
+    health["steps_share"] = steps / owed if owed else None
     versions = health["weights_staleness_versions"]
     if versions is not None and counters["positions"]:
         old = versions * training.publish_every_steps * training.batch_size / training.replay_ratio

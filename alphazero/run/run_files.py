@@ -23,12 +23,13 @@ SUMMARY_NAME = "training.json"
 class Counters:
     """How far a run is; saved with every checkpoint."""
 
-    steps: int = 0
+    steps: int = 0  # those of a final network included
     positions: int = 0
     games: int = 0
     weights_version: int = 0
     run_time_s: float = 0.0
     launches: int = 0  # how often the run was started or resumed
+    final_steps: int = 0  # of these, those of the final network (training.final_minutes)
 
 
 def with_backend(config: Config, mcts_backend: str) -> Config:

@@ -66,24 +66,33 @@ class RunMetrics:
         first_player = 1.0 if len(episode.opening) % 2 == 0 else -1.0
         self._episodes.append((len(episode), first_player * float(episode.outcomes[0]), staleness))
 
-    def row(self, selfplay: SelfPlayStatistics, process_ids: Iterable[int]) -> dict[str, float | None]:
-        """Return the metrics of the time since the last row, and start the next interval."""
+    def row(
+        self, selfplay: SelfPlayStatistics | None, process_ids: Iterable[int] = ()
+    ) -> dict[str, float | None]:
+        """Return the metrics of the time since the last row, and start the next interval.
+
+        Args:
+            selfplay: None: self-play has ended, and nothing is said of it.
+            process_ids: processes that belong to the run, beside this one.
+        """
         now = self._clock()
         seconds, self._since = now - self._since, now
-        row: dict[str, float | None] = {
-            "games_per_hour": 3600 * selfplay.games / seconds,
-            "positions_per_second": selfplay.positions / seconds,
-            "simulations_per_second": selfplay.simulations / seconds,
-            "evaluations_per_second": selfplay.batch_rows / seconds,
-            "training_steps_per_second": len(self._losses) / seconds,
-        }
-        row |= inference_metrics(selfplay)
+        row: dict[str, float | None] = {"training_steps_per_second": len(self._losses) / seconds}
+        if selfplay is not None:
+            row |= {
+                "games_per_hour": 3600 * selfplay.games / seconds,
+                "positions_per_second": selfplay.positions / seconds,
+                "simulations_per_second": selfplay.simulations / seconds,
+                "evaluations_per_second": selfplay.batch_rows / seconds,
+            }
+            row |= inference_metrics(selfplay)
         row |= self._game_metrics()
         row |= self._loss_metrics()
         row |= self._learner_time_split(seconds)
         if self._gpu is not None:
             row |= self._gpu.read()
-            row["energy_per_game_j"] = self._energy_per_game(selfplay.games)
+            if selfplay is not None:
+                row["energy_per_game_j"] = self._energy_per_game(selfplay.games)
         self._processes.watch([os.getpid(), *process_ids])
         row |= self._processes.read()
         return row

@@ -2,7 +2,8 @@
 
 The parent process is the learner. It takes finished games from the pool, trains as many steps as the
 replay ratio owes, publishes new weights, and writes checkpoints; `alphazero.loop` is the same algorithm in
-one process (as a run: `single_process.py`). Everything that must survive an interruption is in the run folder:
+one process (as a run: `single_process.py`). After self-play a larger network may learn from the replay buffer what was
+found (`training.final_minutes`). Everything that must survive an interruption is in the run folder:
 
     run folder/
       step-00001200/               checkpoint: weights, optimizer, counters, random state, replay buffer
@@ -16,10 +17,12 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -103,6 +106,7 @@ class TrainingRun:
         self._earlier_s = 0.0
         self._saved_at = 0.0
         self._curve_points = 0  # points of the learning curve saved so far
+        self._final_network: dict[str, Any] | None = None  # settings of the one that has learned, if any
 
     def run(self) -> int:
         """Train to the end; return the process's exit status: 0 done, 1 failed, 130 interrupted."""
@@ -111,6 +115,8 @@ class TrainingRun:
             write_particulars(self.config, self.run_folder)
             with MetricsWriter(self.run_folder, resume=resumed) as writer:
                 status = self._train(writer)
+                if status == EXIT_DONE and self._final_network_wanted():
+                    status = self._train_final_network(writer)
             if status == EXIT_DONE:
                 write_json(self.run_folder, SUMMARY_NAME, vars(self.counters))
             return status
@@ -119,8 +125,9 @@ class TrainingRun:
 
     def _train(self, writer: MetricsWriter) -> int:
         self._started = self._saved_at = time.monotonic()
-        if self._fraction_done() >= 1.0:
-            self.progress.note("the run had reached its end already")
+        if self._fraction_done() >= 1.0 or self._final_network is not None:
+            if not self._final_network_wanted():
+                self.progress.note("the run had reached its end already")
             return EXIT_DONE
         pool = SelfPlayPool(
             self.config,
@@ -149,12 +156,13 @@ class TrainingRun:
         if failure is not None:
             self.progress.note(f"error: {failure}")
             return EXIT_FAILED
-        if self._stop_asked.is_set() and self._fraction_done() < 1.0:
-            self.progress.note(
-                f"stopped at step {self.counters.steps}; run the same command again to go on from here"
-            )
-            return EXIT_INTERRUPTED
-        return EXIT_DONE
+        return self._interrupted() if self._stop_asked.is_set() and self._fraction_done() < 1.0 else EXIT_DONE
+
+    def _interrupted(self) -> int:
+        self.progress.note(
+            f"stopped at step {self.counters.steps}; run the same command again to go on from here"
+        )
+        return EXIT_INTERRUPTED
 
     def _loop(
         self, pool: SelfPlayPool, batches: BatchPrefetcher, metrics: RunMetrics, writer: MetricsWriter
@@ -171,7 +179,9 @@ class TrainingRun:
             pool.pause(behind)
             self._use_threads(self._cores if behind else training.threads)
             if owed:
-                self._train_step(batches, metrics)
+                self._train_step(self.learner, batches, metrics, self._fraction_done())
+                self._sampling_state = batches.random_state
+                counters.steps = self.learner.steps
                 if counters.steps % training.publish_every_steps == 0:
                     counters.weights_version += 1
                     pool.publish(counters.weights_version, self._weights())
@@ -179,12 +189,12 @@ class TrainingRun:
             now = time.monotonic()
             if now >= next_log:
                 next_log = now + self.config.run.log_every_seconds
-                self._log(pool, metrics, writer)
+                self._log_selfplay(pool, metrics, writer)
             if now - self._saved_at >= 60 * training.checkpoint_every_minutes:
                 self._save_checkpoint()
         self._save_curve_point()
         if metrics.seconds >= SHORTEST_INTERVAL_S:  # rates of less say nothing
-            self._log(pool, metrics, writer)
+            self._log_selfplay(pool, metrics, writer)
 
     def _use_threads(self, threads: int) -> None:
         """Let the learner compute with so many threads if the CPU is its device."""
@@ -197,41 +207,99 @@ class TrainingRun:
         self.counters.games += 1
         metrics.add_episode(episode, self.counters.weights_version)
 
-    def _train_step(self, batches: BatchPrefetcher, metrics: RunMetrics) -> None:
-        most_rows = self.learner.most_rows
+    def _train_step(
+        self, learner: Learner, batches: BatchPrefetcher, metrics: RunMetrics, done: float
+    ) -> None:
+        most_rows = learner.most_rows
         with metrics.learner_time("time_batches"):
             batch = batches.get()
         with metrics.learner_time("time_training"):
-            losses = self.learner.train_step(batch, self._fraction_done())
-        if self.learner.most_rows != most_rows:
+            losses = learner.train_step(batch, done)
+        if learner.most_rows != most_rows:
             self.progress.note(
-                f"learner: out of device memory; from here on at most {self.learner.most_rows} rows go through the "
+                f"learner: out of device memory; from here on at most {learner.most_rows} rows go through the "
                 f"network at once (training.batch_size is {self.config.training.batch_size}, and stays so)"
             )
-        self._sampling_state = batches.random_state
-        self.counters.steps = self.learner.steps
         metrics.add_training_step(losses)
 
-    def _log(self, pool: SelfPlayPool, metrics: RunMetrics, writer: MetricsWriter) -> None:
+    def _log_selfplay(self, pool: SelfPlayPool, metrics: RunMetrics, writer: MetricsWriter) -> None:
         while not pool.notes.empty():
             self.progress.note(pool.notes.get())
         row = metrics.row(pool.take_statistics(), pool.process_ids().values())
-        row |= {
-            "games": self.counters.games,
-            "positions": self.counters.positions,
-            "training_steps": self.counters.steps,
-            "replay_positions": len(self.replay_buffer),
-            "weights_version": self.counters.weights_version,
-        }
         if self.counters.positions:
             trained = self.counters.steps * self.config.training.batch_size
             row["replay_ratio"] = trained / self.counters.positions
-        with writing_to(self.run_folder):
-            writer.write(row)
         done = self._fraction_done()
-        run_time = self._run_time()
-        left = run_time * (1 - done) / done if done > 0.02 else None
-        self.progress.update(row, done, left)
+        left = self._run_time() * (1 - done) / done if done > 0.02 else None
+        self._log(row, self.counters.steps, writer, done, left)
+
+    def _log(
+        self,
+        row: Mapping[str, float | None],
+        steps: int,
+        writer: MetricsWriter,
+        done: float,
+        seconds_left: float | None,
+    ) -> None:
+        counted = {
+            "games": self.counters.games,
+            "positions": self.counters.positions,
+            "training_steps": steps,
+            "replay_positions": len(self.replay_buffer),
+            "weights_version": self.counters.weights_version,
+        }
+        with writing_to(self.run_folder):
+            writer.write({**row, **counted})
+        self.progress.update({**row, **counted}, done, seconds_left)
+
+    # ---- after self-play ----
+
+    def _final_network_wanted(self) -> bool:
+        """Return whether a final network is asked for, has not learned yet, and has something to learn from."""
+        asked = self.config.training.final_minutes > 0 and self._final_network is None
+        return asked and len(self.replay_buffer) > 0
+
+    def _train_final_network(self, writer: MetricsWriter) -> int:
+        """Let another network learn from scratch what the replay buffer holds; it is the run's agent then.
+
+        What was interrupted is begun again by the next run, from the checkpoint saved when self-play ended.
+        """
+        config, network = self.config, self.config.final_network
+        seconds = 60 * config.training.final_minutes
+        self.progress.note(
+            f"self-play has ended; for {seconds:.0f} s a final network, {network.blocks} blocks of {network.filters} "
+            f"filters, learns from its {len(self.replay_buffer)} positions"
+        )
+        torch.manual_seed(config.run.seed)
+        learner = Learner(build_network(self.game, network), config.training, self.device)
+        self._use_threads(self._cores)
+        sampling = generator(config.run.seed, "final network")
+        uploader = batch_uploader(config.training, self.device)
+        began = next_log = time.monotonic()
+        done = 0.0
+        with (
+            BatchPrefetcher(
+                self.replay_buffer, config.training.batch_size, sampling, uploader=uploader
+            ) as batches,
+            RunMetrics(self.device) as metrics,
+        ):
+            next_log += config.run.log_every_seconds
+            while done < 1.0 and not self._stop_asked.is_set():
+                self._train_step(learner, batches, metrics, done)
+                now = time.monotonic()
+                done = min(1.0, (now - began) / seconds)
+                if now >= next_log or (done >= 1.0 and metrics.seconds >= SHORTEST_INTERVAL_S):
+                    next_log = now + config.run.log_every_seconds
+                    steps = self.counters.steps + learner.steps
+                    self._log(metrics.row(None), steps, writer, done, seconds * (1.0 - done))
+        if done < 1.0:
+            return self._interrupted()
+        self.learner, self._final_network = learner, asdict(network)
+        self.counters.final_steps = learner.steps
+        self.counters.steps += learner.steps
+        self._write_curve_point()
+        self._save_checkpoint()
+        return EXIT_DONE
 
     # ---- how far ----
 
@@ -260,7 +328,14 @@ class TrainingRun:
                 f"{self.run_folder} holds a run with another configuration "
                 f"({self.run_folder / CONFIG_NAME}); run it with that one, or choose another folder"
             )
-        self.learner.load_state_dict(checkpoint.weights, checkpoint.learner)
+        self._final_network = checkpoint.state.get("final_network")
+        if self._final_network is None:
+            self.learner.load_state_dict(checkpoint.weights, checkpoint.learner)
+        elif self.config.training.final_minutes and self._final_network != asdict(self.config.final_network):
+            raise UserError(
+                f"{self.run_folder} holds a run with a final network of other settings; for one of these "
+                f"final_network.* delete the folder {latest}, and it learns from the checkpoint before"
+            )
         self.replay_buffer.load_state_dict(checkpoint.replay)
         self.counters = Counters(**checkpoint.state["counters"])
         self._sampling.bit_generator.state = checkpoint.state["sampling"]
@@ -284,6 +359,7 @@ class TrainingRun:
                 "counters": vars(self.counters),
                 "sampling": self._sampling_state,
                 "curve_points": self._curve_points,
+                "final_network": self._final_network,
             },
         )
         self._saved_at = time.monotonic()
@@ -292,6 +368,9 @@ class TrainingRun:
         """Keep the weights at the start, and whenever another share of the run is behind."""
         if self._fraction_done() * self.config.evaluation.curve_points < self._curve_points:
             return
+        self._write_curve_point()
+
+    def _write_curve_point(self) -> None:
         self._curve_points += 1
         path = self.run_folder / "weights" / f"{step_name(self.counters.steps)}.safetensors"
         metadata = point_metadata(self.counters.positions, self._run_time())

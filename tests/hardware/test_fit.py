@@ -115,14 +115,28 @@ def test_estimates_worked_out_by_hand() -> None:
     config = Config(network=NetworkConfig(1, 4, policy_filters=2, value_filters=3, value_hidden=5))
     # tower 9 * (2 * 4 + 2 * 1 * 4 * 4) = 360; policy 4 * 2 + 2 * 42 * 7 = 596;
     # value 4 * 3 + 3 * 42 * 5 = 642; together 1598 numbers of 4 bytes
-    assert network_bytes(config, BOARD) == 6392
+    assert network_bytes(config.network, BOARD) == 6392
     # a row: observation 2 * 42 cells of 1 + 4 bytes = 420; one tensor 4 * 42 * 4 = 672
     assert inference_bytes(config, BOARD, 10) == 10 * (420 + 6 * 672) + 6392
     assert training_bytes(config, BOARD, 10) == 10 * (420 + 10 * 672) + 4 * 6392
     assert replay_bytes_per_position(BOARD) == 84 + 8 * 7 + 32
-    biased = Config(network=replace(config.network, position_bias=True))
+    biased = replace(config.network, position_bias=True)
     # after each of three convolutions, a tensor of one row
     assert network_bytes(biased, BOARD) == 6392 + 3 * 672
+
+
+def test_a_final_network_counts_where_it_is_the_larger_one_and_not_in_a_run_of_few_steps(
+    machine: Callable[..., Hardware],
+) -> None:
+    small, large = NetworkConfig(1, 4), NetworkConfig(4, 48)
+    alone = Config(network=small, final_network=large)
+    both = replace(alone, training=TrainingConfig(final_minutes=1.0))
+    of_large = training_bytes(replace(alone, network=large), BOARD, 10)
+    assert training_bytes(alone, BOARD, 10) < training_bytes(both, BOARD, 10) == of_large
+    short = replace(both, training=replace(both.training, max_steps=10))
+    assert fit_to_hardware(short, machine(), BOARD).config.training.final_minutes == 0.0
+    kept = fit_to_hardware(short, machine(), BOARD, {"training.final_minutes"})
+    assert kept.config.training.final_minutes == 1.0
 
 
 def test_training_batch_is_halved_until_it_fits_the_free_memory(

@@ -1,0 +1,112 @@
+"""A larger network that learns after self-play: it is the run's agent, once, whatever interrupts it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from alphazero.config import (
+    Config,
+    InferenceConfig,
+    NetworkConfig,
+    RunConfig,
+    SearchConfig,
+    SelfPlayConfig,
+    TrainingConfig,
+)
+from alphazero.errors import UserError
+from alphazero.metrics.progress import Progress
+from alphazero.run.health import measure_health
+from alphazero.run.training_run import EXIT_DONE, EXIT_INTERRUPTED, TrainingRun
+from alphazero.training.checkpoint import CheckpointStore, load_agent
+from alphazero.training.weights_file import load_network
+
+SMALL = NetworkConfig(blocks=1, filters=4)
+LARGE = NetworkConfig(blocks=2, filters=8, position_bias=True)
+WITHOUT = Config(
+    network=SMALL,
+    final_network=LARGE,
+    search=SearchConfig(simulations=8),
+    inference=InferenceConfig(placement="local", device="cpu", engine="eager"),
+    selfplay=SelfPlayConfig(actors=1, games_per_actor=8),
+    training=TrainingConfig(
+        batch_size=32, min_positions=64, replay_ratio=1.0, positions=400, publish_every_steps=2
+    ),
+    run=RunConfig(game="tic_tac_toe", log_every_seconds=0.2),
+)
+WITH = replace(WITHOUT, training=replace(WITHOUT.training, final_minutes=0.01))
+
+
+def train(config: Config, folder: Path, prepare: Callable[[TrainingRun], object] = lambda run: None) -> int:
+    with Progress("a run") as progress:
+        run = TrainingRun(config, folder, progress)
+        prepare(run)
+        return run.run()
+
+
+def points(folder: Path) -> list[Path]:
+    return sorted((folder / "weights").glob("step-*.safetensors"))
+
+
+def stop_in_the_final_phase(run: TrainingRun) -> None:
+    step = run._train_step
+
+    def stop(learner, *arguments):  # type: ignore[no-untyped-def]
+        step(learner, *arguments)
+        if learner is not run.learner:
+            run._stop_asked.set()
+
+    run._train_step = stop  # type: ignore[method-assign]
+
+
+def test_the_larger_network_is_the_agent_and_the_run_has_reached_its_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(WITH, tmp_path) == EXIT_DONE
+    checkpoint = CheckpointStore(tmp_path).load()
+    summary = json.loads((tmp_path / "training.json").read_text(encoding="utf-8"))
+    assert summary["steps"] == checkpoint.step > summary["final_steps"] > 0
+    assert load_agent(tmp_path).architecture.config == LARGE
+    last, before = points(tmp_path)[-1], points(tmp_path)[-2]
+    assert last.stem == f"step-{checkpoint.step:08d}"
+    assert load_network(last).architecture.config == LARGE
+    assert load_network(before).architecture.config == SMALL
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").open(encoding="utf-8")))
+    assert rows[-1]["games_per_hour"] == "" != rows[-1]["policy_loss"]
+    # The final network's steps were owed to no position.
+    assert (measure_health(WITH, tmp_path)["steps_share"] or 0.0) <= 1.0
+
+    assert train(WITH, tmp_path) == train(WITHOUT, tmp_path) == EXIT_DONE
+    assert capsys.readouterr().out.count("the run had reached its end already") == 2
+    assert CheckpointStore(tmp_path).load().step == checkpoint.step
+    assert json.loads((tmp_path / "training.json").read_text(encoding="utf-8")) == summary
+    with pytest.raises(UserError, match="a final network of other settings"):
+        train(replace(WITH, final_network=SMALL), tmp_path)
+
+
+def test_what_was_interrupted_is_begun_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = replace(WITH, training=replace(WITH.training, final_minutes=60.0))
+    assert train(long, tmp_path, stop_in_the_final_phase) == EXIT_INTERRUPTED
+    assert "run the same command again to go on from here" in capsys.readouterr().out
+    assert not (tmp_path / "training.json").exists()
+    ordinary = CheckpointStore(tmp_path).load()
+    assert load_agent(tmp_path).architecture.config == SMALL
+    assert train(WITH, tmp_path) == EXIT_DONE
+    assert load_agent(tmp_path).architecture.config == LARGE
+    assert (
+        CheckpointStore(tmp_path).load().state["counters"]["positions"]
+        == (ordinary.state["counters"]["positions"])
+    )
+
+
+def test_a_run_that_ended_without_one_gets_it_later(tmp_path: Path) -> None:
+    assert train(WITHOUT, tmp_path) == EXIT_DONE
+    assert load_agent(tmp_path).architecture.config == SMALL
+    assert json.loads((tmp_path / "training.json").read_text(encoding="utf-8"))["final_steps"] == 0
+    assert train(WITH, tmp_path) == EXIT_DONE
+    assert load_agent(tmp_path).architecture.config == LARGE
