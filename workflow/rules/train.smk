@@ -35,7 +35,9 @@ rule train_game:
     input:
         extensions=ancient(EXTENSIONS),
         build=ancient(f"results/{MACHINE}/build.json"),
-        settings=ancient("results/{run}/settings.toml"),
+        # Not ancient: Snakemake would not look at `depends_on` of a job behind one that has to run and is ancient. It is
+        # written again only when a setting has changed.
+        settings="results/{run}/settings.toml",
     output:
         model="results/{run}/model.safetensors",
         metrics="results/{run}/metrics.csv",
