@@ -109,6 +109,15 @@ class SelfPlayConfig:
     # written there more or less often than once. KataGo: 0.5; 0: each once (paper)
     policy_surprise_share: float = 0.0
     random_opening_moves: int = 0  # games begin with 0 to so many random moves, not learned from (paper: 0)
+    # Random openings are drawn again with a probability of opening_evenness * |the network's value of where they lead|,
+    # so that games begin with something to decide. 0: never
+    opening_evenness: float = 0.0
+    # Resignation (Silver et al., 'Mastering the game of Go without human knowledge', 2017): a game ends when its search
+    # finds a value beyond so much for either side, as won for that side. 0: all games are played to their end
+    resign_value: float = 0.0
+    resign_share: float = (
+        0.9  # share of the games that may end so; the others show how often it is wrong (paper: 0.9)
+    )
     max_restarts: int = 3  # times one actor may die and be started again in a run
 
 

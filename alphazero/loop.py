@@ -79,6 +79,9 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
         fast_simulations=selfplay.fast_simulations,
         side_position_visits=selfplay.side_position_visits,
         policy_surprise_share=selfplay.policy_surprise_share,
+        opening_evenness=selfplay.opening_evenness,
+        resign_value=selfplay.resign_value,
+        resign_share=selfplay.resign_share,
     )
     sampling = generator(config.run.seed, "replay sampling")
     weights_version = 0

@@ -52,6 +52,10 @@ class Episode:
         game_index: counts the games that this actor has started.
         side_positions: further positions to learn from, None if there are none.
         copies: int32 [T], how often each position is written into the replay buffer; None: once.
+        resigned: the game was ended by `selfplay.resign_value`, after its last move; the outcome is what the search
+            of that move found.
+        foreseen_rightly: of a game that might have been ended so and was played on: whether it came out as it would
+            have been called; None: it was never called decided, or it was ended.
     """
 
     opening: npt.NDArray[np.int32]
@@ -67,6 +71,8 @@ class Episode:
     game_index: int
     side_positions: SidePositions | None = None
     copies: npt.NDArray[np.int32] | None = None
+    resigned: bool = False
+    foreseen_rightly: bool | None = None
 
     def __len__(self) -> int:
         return len(self.actions)

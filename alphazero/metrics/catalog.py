@@ -140,6 +140,11 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "Self-play games won by the player who moved first / finished games."),
         Metric("draw_rate", "draws", "share", "mean", "neither",
             "Drawn games / finished games."),
+        Metric("resigned_share", "resigned games", "share", "mean", "neither",
+            "Games ended by selfplay.resign_value before their end / finished games."),
+        Metric("false_resignation_rate", "false resignations", "share", "mean", "lower",
+            "Games that ended otherwise than their resignation would have said / games that could have been "
+            "resigned, and were played on (selfplay.resign_share says how many are)."),
     ),
     "Time split of the actors": (
         Metric("time_tree", "tree", "share", "mean", "neither",

@@ -124,6 +124,15 @@ RANGES = (
         "a game that is a draw under perfect play comes here when it is played well: then it is no fault",
     ),
     HealthyRange(
+        "false_resignation_rate",
+        None,
+        0.05,
+        "",
+        "games are given up that are not decided, so that wrong outcomes are learned; raise selfplay.resign_value, or "
+        "set it to 0",
+        "AlphaGo Zero kept false resignations below 5 %",
+    ),
+    HealthyRange(
         "first_player_win_rate",
         0.02,
         0.98,

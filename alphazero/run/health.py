@@ -37,6 +37,7 @@ _FROM_ROWS = (
     "game_length_p10",
     "game_length_p90",
     "draw_rate",
+    "false_resignation_rate",
     "first_player_win_rate",
     "replay_ratio",
     "weights_staleness_versions",

@@ -29,6 +29,8 @@ class RunMetrics:
         self._losses: list[LossRecord] = []
         self._learner_s: dict[str, float] = {}  # by metric of the learner's time split
         self._episodes: list[tuple[int, float, float]] = []  # length, first player's outcome, staleness
+        self._resigned = 0  # of these
+        self._foreseen: list[bool] = []  # of games that could have been resigned and were not: rightly?
         self._gpu = GpuSampler(device.index or 0) if device.type == "cuda" else None
         self._energy_j: float | None = None
         self._processes = ProcessSampler([])
@@ -64,6 +66,9 @@ class RunMetrics:
         """Count one finished game; `weights_version` is the newest at the time it arrived."""
         staleness = float((weights_version - episode.weights_versions).mean())
         first_player = 1.0 if len(episode.opening) % 2 == 0 else -1.0
+        self._resigned += episode.resigned
+        if episode.foreseen_rightly is not None:
+            self._foreseen.append(episode.foreseen_rightly)
         self._episodes.append((len(episode), first_player * float(episode.outcomes[0]), staleness))
 
     def row(
@@ -117,6 +122,8 @@ class RunMetrics:
         if not episodes:
             return {}
         count = len(episodes)
+        resigned, self._resigned = self._resigned, 0
+        foreseen, self._foreseen = self._foreseen, []
         shortest, longest = np.percentile([length for length, _, _ in episodes], [10, 90])
         return {
             "game_length": sum(length for length, _, _ in episodes) / count,
@@ -124,6 +131,8 @@ class RunMetrics:
             "game_length_p90": float(longest),
             "first_player_win_rate": sum(outcome > 0 for _, outcome, _ in episodes) / count,
             "draw_rate": sum(outcome == 0 for _, outcome, _ in episodes) / count,
+            "resigned_share": resigned / count,
+            "false_resignation_rate": foreseen.count(False) / len(foreseen) if foreseen else None,
             "weights_staleness_versions": sum(staleness for _, _, staleness in episodes) / count,
         }
 

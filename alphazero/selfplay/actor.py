@@ -87,6 +87,9 @@ def _play(spec: ActorSpec) -> None:
             fast_simulations=config.selfplay.fast_simulations,
             side_position_visits=config.selfplay.side_position_visits,
             policy_surprise_share=config.selfplay.policy_surprise_share,
+            opening_evenness=config.selfplay.opening_evenness,
+            resign_value=config.selfplay.resign_value,
+            resign_share=config.selfplay.resign_share,
             stagger=spec.stagger,
         )
         group.search.observations = client.observations[index]

@@ -32,6 +32,8 @@ class EpisodeBuilder:
         self._policy_visits: list[IntArray] = []
         self._versions: list[int] = []
         self._surprises: list[float] = []
+        self._foreseen: tuple[int, float] | None = None  # first position called decided, its foreseen outcome
+        self.resigned = False
         self._side_observations: list[ByteArray] = []
         self._side_nodes: list[SearchedNodes] = []
         self._side_surprises: list[float] = []
@@ -72,6 +74,15 @@ class EpisodeBuilder:
         if surprises is not None:
             self._side_surprises.extend(surprises.tolist())
 
+    def foresee(self, outcome: float, resigned: bool) -> None:
+        """Note that the newest position is called decided: +1 or -1 for the player to move there.
+
+        resigned: the game ends for it.
+        """
+        if self._foreseen is None:
+            self._foreseen = (len(self) - 1, outcome)
+        self.resigned = resigned
+
     def finish(self, terminal_value: float, rng: np.random.Generator) -> Episode:
         """Return the game; `terminal_value` is for the player who would move in the final position.
 
@@ -83,6 +94,10 @@ class EpisodeBuilder:
         outcomes = np.where(plies_to_end % 2 == 1, -terminal_value, terminal_value) + 0.0
         counts = [len(statistics.actions) for statistics in self._statistics]
         copies = self._copies(self._surprises, rng)
+        foreseen_rightly = None
+        if self._foreseen is not None and not self.resigned:
+            position, outcome = self._foreseen
+            foreseen_rightly = bool(outcomes[position] == outcome)
         return Episode(
             opening=np.array(self.opening, np.int32),
             actions=np.array(self._actions, np.int32),
@@ -97,6 +112,8 @@ class EpisodeBuilder:
             game_index=self.game_index,
             side_positions=self._side_positions(rng),
             copies=copies,
+            resigned=self.resigned,
+            foreseen_rightly=foreseen_rightly,
         )
 
     def _side_positions(self, rng: np.random.Generator) -> SidePositions | None:

@@ -6,6 +6,7 @@ processes, queues or networks.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,6 +53,7 @@ class GameGroup:
         policy_surprise_share: see `SelfPlayConfig`. The game's own positions share one weight, its side positions
             another: visits of few simulations stay closer to the prior than those of a full search. Positions that
             teach no policy (fast searches), or that were searched without a trained network, keep the weight 1.
+        opening_evenness, resign_value, resign_share: see `SelfPlayConfig`; no part in play without a trained network.
         stagger: begin each slot's first game at a random stage, and with a random share of a search to do,
             so that a window of time holds all stages of play. For measuring: such a game counts, but it is
             no episode to learn from.
@@ -72,6 +74,9 @@ class GameGroup:
         fast_simulations: int = 0,
         side_position_visits: int = 0,
         policy_surprise_share: float = 0.0,
+        opening_evenness: float = 0.0,
+        resign_value: float = 0.0,
+        resign_share: float = 0.0,
         stagger: bool = False,
     ) -> None:
         self.game = game
@@ -88,6 +93,9 @@ class GameGroup:
         self._fast_simulations = fast_simulations
         self._side_position_visits = side_position_visits
         self._policy_surprise_share = policy_surprise_share
+        self._opening_evenness = opening_evenness
+        self._resign_value = resign_value
+        self._resign_share = resign_share
         self._searched_in_full = [True] * num_games
         # Of the search that is under way, with search.root_search = "gumbel".
         self._halvings: list[SequentialHalving | None] = [None] * num_games
@@ -103,6 +111,8 @@ class GameGroup:
         self._simulations_begun = 0
         self._simulations_counted = 0
         self._finished: list[Episode] = []
+        self._unjudged_openings: set[int] = set()  # slots whose opening the network has not seen yet
+        self._may_resign = [False] * num_games
         self._moves_skipped = [0] * num_games  # of the slot's game, before it was taken up
         self._staggered = set(range(num_games)) if stagger else set()
         stages = generator(seed, "stagger", "actor", actor, "launch", launch, "slot", first_slot)
@@ -137,7 +147,10 @@ class GameGroup:
     ) -> None:
         """Take the network's answers for the rows of the last `collect`; see `BatchedSearch.apply`."""
         self._weights_version = weights_version
+        uneven = self._take_uneven_openings(values) if self._unjudged_openings else []
         self.search.apply(policy_logits, values)
+        for slot in uneven:
+            self._open_again(slot)
 
     def advance_untrained(self) -> None:
         """Do what `collect`, a network and `apply` do, with equal priors and values of 0 for the network.
@@ -188,11 +201,15 @@ class GameGroup:
             surprise = policy_surprise(policy_visits, self.search.network_priors(slot))
         builder.append(observation, statistics, policy_visits, action, self._weights_version, surprise)
         self.counts.positions += 1
+        resigned = self._resigns(slot, statistics)
         if self._side_position_visits and self._weights_version > 0:
-            self._take_side_positions(slot, action)
+            self._take_side_positions(slot, None if resigned else action)
 
-        self.search.play(slot, action)
-        terminal_value = self.search.terminal_value(slot)
+        if resigned:  # who moved has won or lost: for the other it is the opposite
+            terminal_value: float | None = -math.copysign(1.0, statistics.value)
+        else:
+            self.search.play(slot, action)
+            terminal_value = self.search.terminal_value(slot)
         if terminal_value is None:
             self._begin_search(slot)
         else:
@@ -204,8 +221,18 @@ class GameGroup:
             self.search.reset(slot)
             self._start_game(slot)
 
-    def _take_side_positions(self, slot: int, action: int) -> None:
-        """Add what the search knows of positions that are left behind when `action` is played."""
+    def _resigns(self, slot: int, statistics: RootStatistics) -> bool:
+        """Return whether the game ends here, won for the side that the search of its newest position favours."""
+        value = statistics.value
+        if self._resign_value == 0.0 or abs(value) < self._resign_value:
+            return False
+        if self._weights_version == 0 or not self._searched_in_full[slot]:
+            return False
+        self._builders[slot].foresee(math.copysign(1.0, value), resigned=self._may_resign[slot])
+        return self._may_resign[slot]
+
+    def _take_side_positions(self, slot: int, action: int | None) -> None:
+        """Add what the search knows of positions that are left behind when `action` is played (None: nothing is)."""
         found = nodes_left_behind(self.search, slot, action, self._side_position_visits)
         if len(found) == 0:
             return
@@ -231,12 +258,40 @@ class GameGroup:
         game_index = self._next_index[slot]
         self._next_index[slot] += self._actor_games
         rng = generator(seed, "self-play", "actor", actor, "launch", launch, "game", game_index)
-        opening: list[int] = []
-        if self._opening_moves and self._moves_skipped[slot] == 0:
-            opening = play_random_opening(self.search, slot, self._opening_moves, rng)
-        self._builders[slot] = EpisodeBuilder(actor, game_index, opening, self._policy_surprise_share)
         self._generators[slot] = rng
+        self._builders[slot] = EpisodeBuilder(actor, game_index, surprise_share=self._policy_surprise_share)
+        self._may_resign[slot] = self._resign_value > 0 and rng.random() < self._resign_share
+        if self._opening_moves and self._moves_skipped[slot] == 0:
+            self._open(slot)
         self._begin_search(slot, simulations)
+
+    def _open(self, slot: int) -> None:
+        """Play the slot's random opening."""
+        moves = play_random_opening(self.search, slot, self._opening_moves, self._generators[slot])
+        self._builders[slot].opening = moves
+        if self._opening_evenness:
+            self._unjudged_openings.add(slot)
+
+    def _open_again(self, slot: int) -> None:
+        """Replace the slot's opening, of which nothing but the root was searched yet, by another."""
+        self._simulations_begun -= int(self.search.trees.remaining[slot])
+        self._open(slot)
+        self._begin_search(slot)
+
+    def _take_uneven_openings(self, values: npt.NDArray[np.float32]) -> list[int]:
+        """Return the slots that are to begin again, of those whose opening is among the rows of the last `collect`.
+
+        values: float32 [rows], the network's answers for these rows.
+        """
+        roots = np.flatnonzero(self.search.leaf_nodes[: len(values)] == 0)
+        uneven = []
+        for row, slot in zip(roots.tolist(), self.search.leaf_trees[roots].tolist(), strict=True):
+            if slot in self._unjudged_openings:
+                self._unjudged_openings.discard(slot)
+                chance = self._opening_evenness * abs(float(values[row]))
+                if self._weights_version > 0 and self._generators[slot].random() < chance:
+                    uneven.append(slot)
+        return uneven
 
     def _begin_search(self, slot: int, simulations: int | None = None) -> None:
         in_full = self._full_search_share == 1.0 or self._generators[slot].random() < self._full_search_share

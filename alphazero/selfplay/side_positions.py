@@ -23,12 +23,13 @@ from alphazero.mcts.search import BatchedSearch
 from alphazero.records import SidePositions
 
 
-def nodes_left_behind(search: BatchedSearch, tree: int, played: int, min_visits: int) -> SearchedNodes:
+def nodes_left_behind(search: BatchedSearch, tree: int, played: int | None, min_visits: int) -> SearchedNodes:
     """Return the nodes with at least `min_visits` visits that `search.play(tree, played)` would drop.
 
-    Without tree reuse these are all of them, but for the root: that is the game's own position.
+    Without tree reuse, or if the game ends without a move (None), these are all of them, but for the root: that is the
+    game's own position.
     """
-    except_action = played if search.config.tree_reuse else -1
+    except_action = played if search.config.tree_reuse and played is not None else -1
     return search.trees.searched_nodes(tree, min_visits, except_action)
 
 

@@ -404,6 +404,74 @@ def test_random_openings_are_recorded_but_not_learned_from():
     assert min(lengths) <= 2 and 8 <= max(lengths) <= 10
 
 
+def test_a_game_ends_when_its_search_is_sure_enough():
+    """As the same game without resignation, up to there; the outcome is what that search found."""
+    resigned = {each.game_index: each for each in play(group_of(8, resign_value=0.2, resign_share=1.0), 16)}
+    whole = {each.game_index: each for each in play(group_of(8, resign_value=0.2, resign_share=0.0), 16)}
+    both = resigned.keys() & whole.keys()
+    assert len(both) > 8
+    ended_early = 0
+    for index in both:
+        game, original = resigned[index], whole[index]
+        sure = np.flatnonzero(np.abs(original.root_values) >= 0.2)
+        np.testing.assert_array_equal(game.actions, original.actions[: len(game)])
+        np.testing.assert_array_equal(game.policy_visits, original.policy_visits[: len(game.policy_visits)])
+        assert not original.resigned and game.foreseen_rightly is None
+        if len(sure) == 0:
+            assert not game.resigned and original.foreseen_rightly is None
+            np.testing.assert_array_equal(game.outcomes, original.outcomes)
+            continue
+        first = sure[0]
+        assert game.resigned and len(game) == first + 1
+        assert game.outcomes[first] == np.sign(original.root_values[first])
+        assert list(game.outcomes[::-1]) == [game.outcomes[-1] * (-1) ** back for back in range(len(game))]
+        assert original.foreseen_rightly == (original.outcomes[first] == game.outcomes[first])
+        ended_early += len(game) < len(original)
+    assert ended_early > 4
+    assert {each.foreseen_rightly for each in whole.values()} >= {True, False}  # this network knows nothing
+
+
+def test_the_search_that_ended_a_game_leaves_all_its_positions_behind():
+    group = group_of(4, resign_value=0.01, resign_share=1.0, side_position_visits=1)
+    for episode in play(group, 8):
+        if episode.resigned and len(episode) == 1:
+            last = slice(*episode.policy_offsets[-2:])
+            visited = int((episode.policy_visits[last] > 0).sum())
+            assert len(episode.side_positions) >= visited > 1
+            return
+    pytest.fail("no game was resigned at its first move")
+
+
+def test_no_game_is_resigned_without_a_trained_network():
+    for episode in play(group_of(4, resign_value=0.01, resign_share=1.0), 4, version=0):
+        assert not episode.resigned and episode.foreseen_rightly is None
+
+
+def test_even_openings_are_kept_and_uneven_ones_drawn_again():
+    def opening_values(evenness, version=3):
+        episodes = play(group_of(16, opening_moves=10, opening_evenness=evenness), 120, version)
+        firsts = np.stack([episode.observations[0] for episode in episodes if len(episode.opening)])
+        return np.abs(hashed_evaluator(firsts)[1])
+
+    as_drawn, even = opening_values(0.0), opening_values(0.99)
+    # |value| is uniform from 0 to 1, and is kept with the probability 1 - |value|: means of 1/2 and 1/3
+    assert as_drawn.mean() == pytest.approx(1 / 2, abs=0.08)
+    assert even.mean() == pytest.approx(1 / 3, abs=0.08)
+    assert opening_values(0.99, version=0).mean() == pytest.approx(1 / 2, abs=0.08)
+
+
+def test_simulations_of_rejected_openings_are_not_counted():
+    group = group_of(8, opening_moves=10, opening_evenness=0.99)
+    done = 0
+    for _ in range(200):
+        rows = group.collect()
+        group.apply(*hashed_evaluator(group.search.observations[:rows]), 3)
+        counts = group.take_counts()
+        assert 0 <= counts.simulations
+        done += counts.simulations
+    assert 200 * 8 * 0.7 < done < 200 * 8 * 2
+
+
 def test_openings_longer_than_any_game_are_made_shorter():
     game = get_game("tic_tac_toe")
     group = GameGroup(game, SearchConfig(simulations=2), 16, seed=0, opening_moves=40)
