@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--planted", action="store_true", help="also the configurations whose verdict is known"
     )
     measure.add_argument(
+        "--learning", action="store_true", help="also the options of self-play and learning, one row each"
+    )
+    measure.add_argument(
         "--files", type=Path, metavar="FOLDER", help="with plan.toml and variants (default: workflow/quality)"
     )
     measure.add_argument(
@@ -131,10 +134,11 @@ def _plan(arguments: argparse.Namespace, files: Path) -> Plan:
 def _variants(arguments: argparse.Namespace, files: Path) -> list[Variant]:
     from alphazero.quality.plan import read_variants
 
-    variants = read_variants(files / "variants", files / "planted")
-    names = [variant.name for variant in variants]
     if arguments.only is None:
-        return [each for each in variants if each.expected is None or arguments.planted]
+        asked = {"planted": arguments.planted, "learning": arguments.learning}
+        return read_variants(files / "variants", *(files / name for name, also in asked.items() if also))
+    variants = read_variants(files / "variants", files / "planted", files / "learning")
+    names = [variant.name for variant in variants]
     for name in arguments.only:
         if name not in names:
             raise UserError(f"--only {name}: no such configuration (there are: {', '.join(names)})")

@@ -3,6 +3,7 @@
     workflow/quality/plan.toml        how large, the margins, settings that all runs share (quick.toml: tiny)
     workflow/quality/variants/*.toml  a configuration each; reference.toml is what the others are compared with
     workflow/quality/planted/*.toml   configurations whose verdict is known: does the test find it?
+    workflow/quality/learning/*.toml  options of self-play and learning, one each: what is each worth?
 
 An overlay:
 
@@ -103,12 +104,12 @@ def read_plan(path: Path) -> Plan:
     )
 
 
-def read_variants(folder: Path, planted: Path | None = None) -> list[Variant]:
-    """Return the configurations in `folder` (and `planted`), the reference first, then by their order.
+def read_variants(folder: Path, *more: Path) -> list[Variant]:
+    """Return the configurations in `folder` (and `more` folders), the reference first, then by their order.
 
     Raises UserError for a folder without a reference, two of one order or name, and whatever is wrong in a file.
     """
-    paths = [path for each in (folder, planted) if each is not None for path in sorted(each.glob("*.toml"))]
+    paths = [path for each in (folder, *more) for path in sorted(each.glob("*.toml"))]
     variants = sorted((read_variant(path) for path in paths), key=lambda variant: variant.order)
     if not variants or variants[0].name != REFERENCE:
         raise UserError(

@@ -40,15 +40,15 @@ def test_all_runs_have_the_same_network_simulations_and_updates(plan_name: str) 
     training = configs[0].training
     for config in configs:
         if not config.run.single_process:  # as many steps as follow from the others' positions
-            assert (
-                config.training.max_steps == training.positions * training.replay_ratio // training.batch_size
-            )
+            taught = training.untrained_positions * training.untrained_replay_ratio
+            taught += (training.positions - training.untrained_positions) * training.replay_ratio
+            assert config.training.max_steps == taught // training.batch_size
             assert config.training.positions > training.positions
 
 
 def test_no_two_runs_share_a_seed_and_no_two_trainings_a_name() -> None:
     plan = read_plan(FILES / "plan.toml")
-    variants = read_variants(FILES / "variants", FILES / "planted")
+    variants = read_variants(FILES / "variants", FILES / "planted", FILES / "learning")
     configs = [
         configuration(each, variants[0], plan, PROFILE, run) for each in variants for run in range(plan.runs)
     ]
@@ -75,6 +75,19 @@ def test_the_planted_configuration_differs_in_simulations_alone() -> None:
     changed = {name for name in ours if ours[name] != theirs[name]}
     assert changed == {"search.simulations", "run.seed"}
     assert (ours["search.simulations"], theirs["search.simulations"]) == (100, 800)
+
+
+def test_each_option_of_learning_differs_from_the_reference_in_what_its_file_says() -> None:
+    plan = read_plan(FILES / "plan.toml")
+    reference, *options = read_variants(FILES / "variants", FILES / "learning")
+    profile = resolve_config(profile="cpu", overrides=["inference.device=cpu"]).config
+    base = flatten(configuration(reference, reference, plan, profile, 0))
+    learning = [each for each in options if (FILES / "learning" / f"{each.name}.toml").exists()]
+    assert learning
+    for option in learning:
+        ours = flatten(configuration(option, reference, plan, profile, 0))
+        changed = {name: value for name, value in ours.items() if value != base[name] and name != "run.seed"}
+        assert changed == dict(option.settings)
 
 
 def test_another_seed_of_the_comparison_gives_other_runs() -> None:
