@@ -19,6 +19,7 @@ HEALTHY = {
     "steps_share": 0.99,
     "game_length_p90": 34.0,
     "draw_rate": 0.08,
+    "false_resignation_rate": 0.01,
     "first_player_win_rate": 0.55,
 }
 
@@ -45,6 +46,7 @@ def test_a_healthy_run_has_no_warning_and_every_metric_is_read() -> None:
         ("steps_share", 0.5, "keep up"),
         ("game_length_p90", 1.0, "end at once"),
         ("draw_rate", 0.99, "drawn"),
+        ("false_resignation_rate", 0.2, "resign_value"),
         ("first_player_win_rate", 1.0, "first player"),
         ("first_player_win_rate", 0.0, "second player"),
     ],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from alphazero.metrics.catalog import check_names
+from alphazero.records import Episode
 from alphazero.run.run_metrics import RunMetrics, inference_metrics
 from alphazero.selfplay.reports import SelfPlayStatistics
 
@@ -54,3 +56,43 @@ def test_the_cache_has_a_share_of_the_actors_time() -> None:
     split = inference_metrics(statistics)
     assert (split["time_search"], split["time_cache"], split["time_waiting"]) == (0.5, 0.2, 0.1)
     assert split["time_other"] == pytest.approx(0.2)
+
+
+def game(resigned: bool = False, foreseen_rightly: bool | None = None) -> Episode:
+    """Return a game of two moves that the first player won."""
+    return Episode(
+        opening=np.zeros(0, np.int32),
+        actions=np.array([0, 1], np.int32),
+        observations=np.zeros((2, 1, 1, 1), np.uint8),
+        policy_offsets=np.array([0, 1, 2], np.int32),
+        policy_actions=np.array([0, 1], np.int32),
+        policy_visits=np.array([8, 8], np.int32),
+        root_values=np.zeros(2, np.float32),
+        outcomes=np.array([1, -1], np.float32),
+        weights_versions=np.array([1, 1], np.int32),
+        actor=0,
+        game_index=0,
+        resigned=resigned,
+        foreseen_rightly=foreseen_rightly,
+    )
+
+
+def test_false_resignations_are_counted_among_games_that_were_played_on() -> None:
+    clock = Clock()
+    metrics = RunMetrics(torch.device("cpu"), clock)
+    ended, right, wrong, never = (
+        game(resigned=True),
+        game(foreseen_rightly=True),
+        game(foreseen_rightly=False),
+        game(),
+    )
+    for episode in [ended] * 5 + [right] * 3 + [wrong] + [never]:
+        metrics.add_episode(episode, weights_version=1)
+    clock.now += 1.0
+    row = metrics.row(None)
+    check_names(row)
+    assert (row["resigned_share"], row["false_resignation_rate"]) == (0.5, 0.25)
+    metrics.add_episode(never, weights_version=1)
+    clock.now += 1.0
+    row = metrics.row(None)
+    assert (row["resigned_share"], row["false_resignation_rate"]) == (0.0, None)
