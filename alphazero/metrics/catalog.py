@@ -227,6 +227,9 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "mean over the sets."),
         Metric("search_error", "search error", "share", "last", "lower",
             "The same for the action chosen after the evaluation's simulations."),
+        Metric("selfplay_search_error", "self-play's search", "share", "last", "lower",
+            "The same for the action chosen after as many simulations as self-play does with this agent: what the "
+            "next network would have learned from."),
         Metric("policy_error_decisive", "policy error, decisive", "share", "last", "lower",
             "policy_error over the positions alone in which a legal move throws the result away."),
         Metric("search_error_decisive", "search error, decisive", "share", "last", "lower",

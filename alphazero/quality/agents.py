@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from alphazero.run.run_files import SUMMARY_NAME
 from alphazero.training.weights_file import load_weights_file
 
 # Per position, what the mean over the sets of it is in the catalog.
-POSITION_METRICS = ("policy_error", "search_error", "value_error", "value_mse")
+POSITION_METRICS = ("policy_error", "search_error", "selfplay_search_error", "value_error", "value_mse")
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,19 @@ def scores(
 ) -> dict[str, FloatArray]:
     """Return for each of POSITION_METRICS float64 [P], what the final agent scores on each position.
 
-    The answers are kept beside the run, so that they are asked for once.
+    The answers are kept beside the run, so that they are asked for once: for the simulations of `setting`, and for
+    those of the run's self-play where they are others.
     """
     answers = _answers(training, pool, setting, positions)
+    simulations = training.config.search.simulations
+    as_in_selfplay = replace(setting, search=replace(setting.search, simulations=simulations))
+    selfplay_actions = _answers(training, pool, as_in_selfplay, positions).search_actions
     results = np.array([position.result for position in positions], np.float64)
     values = np.array(answers.values)
     return {
         "policy_error": _errors(positions, answers.policy_actions),
         "search_error": _errors(positions, answers.search_actions),
+        "selfplay_search_error": _errors(positions, selfplay_actions),
         "value_error": (value_classes(values) != results).astype(np.float64),
         "value_mse": (values - results) ** 2,
     }

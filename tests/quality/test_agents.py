@@ -1,0 +1,62 @@
+"""What agents of a comparison are asked, and what of it is an error."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from alphazero.config import Config, InferenceConfig, SearchConfig
+from alphazero.evaluation.agents import Agent, Setting
+from alphazero.evaluation.run import solved_positions_of
+from alphazero.evaluation.tasks import Answers
+from alphazero.evaluation.workers import WorkerPool
+from alphazero.quality import agents
+from alphazero.quality.trainings import Training
+
+POSITIONS = solved_positions_of("connect_four", 5)[0]
+SETTING = Setting(SearchConfig(simulations=800), InferenceConfig(device="cpu"), pure_mcts_simulations=10)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Agents that search right with 800 simulations and wrong with fewer; the simulations that they were asked for."""
+    simulations: list[int] = []
+
+    def answer(pool, agent, setting, positions):  # type: ignore[no-untyped-def]
+        simulations.append(setting.search.simulations)
+        right = setting.search.simulations >= 800
+        actions = []
+        for position in positions:
+            ranked = sorted(dict(position.move_scores), key=position.is_error)
+            actions.append(ranked[0] if right else ranked[-1])
+        return Answers(actions, [0.0] * len(positions), actions, 0, 0.0)
+
+    monkeypatch.setattr(agents, "answer_positions", answer)
+    monkeypatch.setattr(agents, "final_agent", lambda training: Agent("agent", "network", "connect_four"))
+    return simulations
+
+
+def training(folder: Path, simulations: int) -> Training:
+    config = Config()
+    return Training("a run", replace(config, search=replace(config.search, simulations=simulations)), folder)
+
+
+def test_self_plays_search_has_the_simulations_of_the_run_and_the_agents_those_of_the_comparison(
+    tmp_path: Path, asked: list[int]
+) -> None:
+    with WorkerPool(0) as pool:
+        scores = agents.scores(training(tmp_path, 100), pool, SETTING, POSITIONS)
+        assert set(scores) == set(agents.POSITION_METRICS)
+        assert scores["search_error"].mean() == 0.0 < scores["selfplay_search_error"].mean()
+        assert asked == [800, 100]
+        agents.scores(training(tmp_path, 100), pool, SETTING, POSITIONS)
+        assert asked == [800, 100]  # kept beside the run
+
+
+def test_equal_simulations_are_asked_for_once(tmp_path: Path, asked: list[int]) -> None:
+    with WorkerPool(0) as pool:
+        scores = agents.scores(training(tmp_path, 800), pool, SETTING, POSITIONS)
+    assert asked == [800]
+    assert scores["selfplay_search_error"].tolist() == scores["search_error"].tolist()
