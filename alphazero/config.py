@@ -29,6 +29,10 @@ class NetworkConfig:
     # board it is: edges, odd and even rows (paper: none)
     position_bias: bool = False
 
+    def grown_to(self, size: NetworkConfig) -> NetworkConfig:
+        """Return the larger of both in each setting: what a network of this size can grow into."""
+        return NetworkConfig(**{name: max(value, vars(self)[name]) for name, value in vars(size).items()})
+
 
 @dataclass(frozen=True)
 class SearchConfig:
@@ -149,8 +153,8 @@ class TrainingConfig:
     positions: int = 200_000  # the run ends when self-play has generated so many positions ...
     max_minutes: float = 0.0  # ... or after so many minutes, whichever comes first; 0: no limit
     max_steps: int = 0  # ... or after so many training steps; 0: no limit
-    # So many minutes after self-play has ended, another network, `final_network`, learns from scratch what the replay
-    # buffer holds, and is the run's agent. 0: none, the agent is the network that played (paper)
+    # So many minutes after self-play has ended, a larger network, `final_network`, grows out of the agent, learns on
+    # from the replay buffer, and is the run's agent then. 0: none, the agent is the network that played (paper)
     final_minutes: float = 0.0
     publish_every_steps: int = 10  # steps between new weights for the actors
     checkpoint_every_minutes: float = 2.0  # minutes between checkpoints
@@ -186,7 +190,7 @@ class Config:
 
     hardware_profile: str = "none"
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    final_network: NetworkConfig = field(  # no effect without training.final_minutes
+    final_network: NetworkConfig = field(  # no smaller than network; no effect without training.final_minutes
         default_factory=lambda: NetworkConfig(blocks=4, filters=48, position_bias=True)
     )
     search: SearchConfig = field(default_factory=SearchConfig)

@@ -130,10 +130,11 @@ def inference_bytes(config: Config, game: GameShape, batch_size: int) -> int:
 def training_bytes(config: Config, game: GameShape, batch_size: int) -> int:
     """Return the estimated device memory of one training step on `batch_size` positions.
 
-    Of the larger one, if a final network is trained as well.
+    Of the final network, if there is one: it is no smaller.
     """
-    networks = [config.network, config.final_network] if config.training.final_minutes else [config.network]
-    return max(_training_bytes(network, game, batch_size) for network in networks)
+    with_final = config.training.final_minutes > 0
+    network = config.network.grown_to(config.final_network) if with_final else config.network
+    return _training_bytes(network, game, batch_size)
 
 
 def _training_bytes(network: NetworkConfig, game: GameShape, batch_size: int) -> int:

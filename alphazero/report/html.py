@@ -266,7 +266,7 @@ def _origin(run: RunData) -> str:
     network, search = config.get("network"), config.get("search")
     if isinstance(network, dict) and {"blocks", "filters"} <= set(network):
         parts.append(_size(network))
-        final = _final_network(config)
+        final = _final_network(config, network)
         if final is not None:
             parts[-1] += f", the agent: {_size(final)}"
     if isinstance(search, dict) and "simulations" in search:
@@ -282,11 +282,13 @@ def _size(network: Mapping[str, Any]) -> str:
     return f"{network['blocks']} blocks of {network['filters']} filters{with_biases}"
 
 
-def _final_network(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the settings of the network that learned after self-play, or None if there was none."""
+def _final_network(config: Mapping[str, Any], network: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the settings of what `network` grew into after self-play, or None if it did not."""
     training, run, final = (config.get(name) for name in ("training", "run", "final_network"))
     if not (isinstance(training, dict) and training.get("final_minutes")):
         return None
     if isinstance(run, dict) and run.get("single_process"):
         return None
-    return final if isinstance(final, dict) and {"blocks", "filters"} <= set(final) else None
+    if not isinstance(final, dict) or not {"blocks", "filters"} <= set(final):
+        return None
+    return {name: max(value, network.get(name, value)) for name, value in final.items()}

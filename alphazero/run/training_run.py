@@ -14,14 +14,11 @@ found (`training.final_minutes`). Everything that must survive an interruption i
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -38,6 +35,7 @@ from alphazero.mcts import usable_backend
 from alphazero.metrics.progress import Progress
 from alphazero.metrics.writer import CSV_NAME, MetricsWriter
 from alphazero.network.engines import resolve_device
+from alphazero.network.growth import grow
 from alphazero.network.resnet import build_network
 from alphazero.records import Episode
 from alphazero.run.run_files import (
@@ -53,6 +51,7 @@ from alphazero.run.run_files import (
 from alphazero.run.run_metrics import RunMetrics
 from alphazero.seeding import generator
 from alphazero.selfplay.pool import SelfPlayPool, WorkerDied
+from alphazero.selfplay.stop_signals import stop_asked_by_signals
 from alphazero.training.checkpoint import CheckpointStore, step_name
 from alphazero.training.device_batch import batch_uploader
 from alphazero.training.learner import Learner
@@ -63,8 +62,8 @@ from alphazero.training.run_lock import RunLock
 from alphazero.training.weights_file import save_weights
 
 BACKLOG_STEPS = 50  # training steps owed at which self-play is paused until the learner has caught up
+FINAL_RATE_SHARE = 0.5  # of training.learning_rate: a network that has learned is not to be shaken up
 SHORTEST_INTERVAL_S = 2.0
-SAME_SIGNAL_S = 2.0
 POLL_S = 0.05  # longest wait for a game when no training step is owed
 EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 
@@ -110,7 +109,7 @@ class TrainingRun:
 
     def run(self) -> int:
         """Train to the end; return the process's exit status: 0 done, 1 failed, 130 interrupted."""
-        with RunLock(self.run_folder), _stop_signals(self._stop_asked):
+        with RunLock(self.run_folder), stop_asked_by_signals(self._stop_asked):
             resumed = self._resume()
             write_particulars(self.config, self.run_folder)
             with MetricsWriter(self.run_folder, resume=resumed) as writer:
@@ -260,18 +259,21 @@ class TrainingRun:
         return asked and len(self.replay_buffer) > 0
 
     def _train_final_network(self, writer: MetricsWriter) -> int:
-        """Let another network learn from scratch what the replay buffer holds; it is the run's agent then.
+        """Let a larger network, grown out of the agent, learn on from the replay buffer; it is the agent then.
 
         What was interrupted is begun again by the next run, from the checkpoint saved when self-play ended.
         """
-        config, network = self.config, self.config.final_network
+        config = self.config
+        torch.manual_seed(config.run.seed)
+        network = grow(self.learner.agent, config.final_network)
+        size = network.architecture.config
         seconds = 60 * config.training.final_minutes
         self.progress.note(
-            f"self-play has ended; for {seconds:.0f} s a final network, {network.blocks} blocks of {network.filters} "
+            f"self-play has ended; for {seconds:.0f} s a final network, {size.blocks} blocks of {size.filters} "
             f"filters, learns from its {len(self.replay_buffer)} positions"
         )
-        torch.manual_seed(config.run.seed)
-        learner = Learner(build_network(self.game, network), config.training, self.device)
+        training = replace(config.training, learning_rate=FINAL_RATE_SHARE * config.training.learning_rate)
+        learner = Learner(network, training, self.device)
         self._use_threads(self._cores)
         sampling = generator(config.run.seed, "final network")
         uploader = batch_uploader(config.training, self.device)
@@ -294,7 +296,7 @@ class TrainingRun:
                     self._log(metrics.row(None), steps, writer, done, seconds * (1.0 - done))
         if done < 1.0:
             return self._interrupted()
-        self.learner, self._final_network = learner, asdict(network)
+        self.learner, self._final_network = learner, asdict(size)
         self.counters.final_steps = learner.steps
         self.counters.steps += learner.steps
         self._write_curve_point()
@@ -331,7 +333,9 @@ class TrainingRun:
         self._final_network = checkpoint.state.get("final_network")
         if self._final_network is None:
             self.learner.load_state_dict(checkpoint.weights, checkpoint.learner)
-        elif self.config.training.final_minutes and self._final_network != asdict(self.config.final_network):
+        elif self.config.training.final_minutes and self._final_network != asdict(
+            self.config.network.grown_to(self.config.final_network)
+        ):
             raise UserError(
                 f"{self.run_folder} holds a run with a final network of other settings; for one of these "
                 f"final_network.* delete the folder {latest}, and it learns from the checkpoint before"
@@ -379,30 +383,3 @@ class TrainingRun:
     def _weights(self) -> dict[str, npt.NDArray[np.float32]]:
         """Return the network's state by name, as float32 on the CPU."""
         return {name: tensor.float().numpy() for name, tensor in self.learner.weights().items()}
-
-
-@contextmanager
-def _stop_signals(stop: threading.Event) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into `stop`; another one interrupts at once.
-
-    Not if it follows closely: who ends a job often signals the process and its group, which is one wish.
-    """
-    first = 0.0
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        nonlocal first
-        if not stop.is_set():
-            first = time.monotonic()
-            stop.set()
-        elif time.monotonic() - first > SAME_SIGNAL_S:
-            raise KeyboardInterrupt
-
-    signals = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGBREAK"):
-        signals.append(signal.SIGBREAK)
-    previous = {number: signal.signal(number, handle) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

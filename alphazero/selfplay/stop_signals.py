@@ -8,11 +8,41 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
+import time
 from collections.abc import Iterator
+from types import FrameType
 
 STOP_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
 )
+
+
+SAME_SIGNAL_S = 2.0
+
+
+@contextlib.contextmanager
+def stop_asked_by_signals(stop: threading.Event) -> Iterator[None]:
+    """In here stop signals set `stop`; another one interrupts at once.
+
+    Not if it follows closely: who ends a job often signals the process and its group, which is one wish.
+    """
+    first = 0.0
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        nonlocal first
+        if not stop.is_set():
+            first = time.monotonic()
+            stop.set()
+        elif time.monotonic() - first > SAME_SIGNAL_S:
+            raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def ignore_stop_signals() -> None:

@@ -124,3 +124,26 @@ def test_a_page_that_cannot_be_written_is_one_line(
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "file" / "page.html")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "--out" in line
+
+
+@pytest.mark.parametrize(
+    ("training", "run", "said"),
+    [
+        (
+            "final_minutes = 2.5",
+            "",
+            "3 blocks of 32 filters, the agent: 4 blocks of 32 filters with position biases",
+        ),
+        ("final_minutes = 0.0", "", "3 blocks of 32 filters ·"),
+        ("final_minutes = 2.5", "single_process = true", "3 blocks of 32 filters ·"),
+    ],
+)
+def test_the_headline_names_the_network_that_is_the_agent(
+    tmp_path: Path, training: str, run: str, said: str
+) -> None:
+    (tmp_path / "config.toml").write_text(
+        f"[network]\nblocks = 3\nfilters = 32\n[search]\nsimulations = 800\n[training]\n{training}\n"
+        f"[final_network]\nblocks = 4\nfilters = 16\nposition_bias = true\n[run]\n{run}\n",
+        encoding="utf-8",
+    )
+    assert said in render_page(read_run_folder(tmp_path))
