@@ -119,9 +119,7 @@ class SelfPlayConfig:
     # Resignation (Silver et al., 'Mastering the game of Go without human knowledge', 2017): a game ends when its search
     # finds a value beyond so much for either side, as won for that side. 0: all games are played to their end
     resign_value: float = 0.0
-    resign_share: float = (
-        0.9  # share of the games that may end so; the others show how often it is wrong (paper: 0.9)
-    )
+    resign_share: float = 0.9  # share of the games that may end so; the others show how often it is wrong
     max_restarts: int = 3  # times one actor may die and be started again in a run
 
 

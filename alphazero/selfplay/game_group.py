@@ -223,10 +223,10 @@ class GameGroup:
 
     def _resigns(self, slot: int, statistics: RootStatistics) -> bool:
         """Return whether the game ends here, won for the side that the search of its newest position favours."""
-        value = statistics.value
-        if self._resign_value == 0.0 or abs(value) < self._resign_value:
+        if self._resign_value == 0.0 or self._weights_version == 0 or not self._searched_in_full[slot]:
             return False
-        if self._weights_version == 0 or not self._searched_in_full[slot]:
+        value = statistics.value
+        if abs(value) < self._resign_value:
             return False
         self._builders[slot].foresee(math.copysign(1.0, value), resigned=self._may_resign[slot])
         return self._may_resign[slot]
