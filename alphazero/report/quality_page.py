@@ -179,7 +179,8 @@ def plot_differences(document: Document, theme: Theme) -> Figure | None:
     margins: dict[str, float] = document["plan"]["margins"]
     if not compared or not margins:
         return None
-    drawing = Figure(figsize=(9.0, 1.2 + 0.36 * len(compared)), layout="constrained")
+    width = max(9.0, 2.2 * len(margins))  # room for the panels' titles
+    drawing = Figure(figsize=(width, 1.2 + 0.36 * len(compared)), layout="constrained")
     panels = drawing.subplots(1, len(margins), sharey=True, squeeze=False)[0]
     places = range(len(compared))
     for axes, (name, margin) in zip(panels, margins.items(), strict=True):
