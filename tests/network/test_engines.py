@@ -98,7 +98,7 @@ def test_folding_takes_plane_scales_and_channels_last_weights_along(layout: str,
     inputs = observations(8) * np.array([1, 50], dtype=np.uint8)[:, None, None]
     with torch.inference_mode():
         logits, values = FoldedNetwork(network, torch.device("cpu"), layout=layout)(torch.from_numpy(inputs))
-    # In float64: two networks in float32 would each round logits of 10 their own way, by how much depends on the processor.
+    # In float64: two networks in float32 would each round logits of 10 their own way, depending on the processor.
     expected_logits, expected_values = reference(network.double(), inputs)
     np.testing.assert_allclose(logits.numpy(), expected_logits, atol=1e-5)
     np.testing.assert_allclose(values.numpy(), expected_values, atol=1e-5)
