@@ -33,6 +33,16 @@ class PlayedGame:
     points: float
 
 
+@dataclass(frozen=True, eq=False)
+class Match:
+    """Two players and what they play: both games of each (index, opening)."""
+
+    player_a: Player
+    player_b: Player
+    openings: Sequence[tuple[int, Moves]]
+    seed: int
+
+
 @dataclass(frozen=True)
 class Score:
     """Results of one side."""
@@ -131,26 +141,43 @@ def play_openings(
 
     on_progress: called with the number of games that have ended.
     """
+    return play_side_by_side(game, [Match(player_a, player_b, tuple(openings), seed)], on_progress)[0]
+
+
+def play_side_by_side(
+    game: Game, matches: Sequence[Match], on_progress: Callable[[int], None] | None = None
+) -> list[list[PlayedGame]]:
+    """Play the games of all matches at the same time; return those of each match, as by itself.
+
+    A player that takes part in several is asked once for its moves in all of them: larger batches for its network.
+    """
     running = [
-        _RunningGame(game, index, opening, a_moves_first, seed)
-        for index, opening in openings
+        _RunningGame(game, match, index, opening, a_moves_first)
+        for match in matches
+        for index, opening in match.openings
         for a_moves_first in (True, False)
     ]
-    finished: list[PlayedGame] = []
+    finished: list[_RunningGame] = []
     while running:
-        for player, a_plays in ((player_a, True), (player_b, False)):
-            to_move = [each for each in running if each.a_to_move == a_plays]
+        for player in _players(matches):
+            to_move = [each for each in running if each.player_to_move is player]
             if not to_move:
                 continue
             streams = np.array([each.stream() for each in to_move], np.uint64)
             actions = player.choose_moves([each.moves for each in to_move], streams)
             for each, action in zip(to_move, actions, strict=True):
                 each.play(action)
-            finished.extend(each.result() for each in to_move if each.value is not None)
+            finished.extend(each for each in to_move if each.value is not None)
             running = [each for each in running if each.value is None]
             if on_progress is not None:
                 on_progress(len(finished))
-    return sorted(finished, key=lambda each: (each.opening, not each.a_moves_first))
+    return [
+        sorted(
+            (each.result() for each in finished if each.match is match),
+            key=lambda each: (each.opening, not each.a_moves_first),
+        )
+        for match in matches
+    ]
 
 
 def match_result(name_a: str, name_b: str, played: Sequence[PlayedGame]) -> MatchResult:
@@ -181,20 +208,25 @@ def match_result(name_a: str, name_b: str, played: Sequence[PlayedGame]) -> Matc
 class _RunningGame:
     """A game that goes on: its moves, its state in the plain rules, and who is who."""
 
-    def __init__(self, game: Game, opening: int, moves: Moves, a_moves_first: bool, seed: int) -> None:
+    def __init__(self, game: Game, match: Match, opening: int, moves: Moves, a_moves_first: bool) -> None:
+        self.match = match
         self.moves: list[int] = []
         self.value: float | None = None  # for the player to move, once the game is over
         self._game = game
         self._state: Any = game.initial_state()
         self._opening = opening
         self._a_moves_first = a_moves_first
-        self._random = generator(seed, "match", opening, int(a_moves_first))
+        self._random = generator(match.seed, "match", opening, int(a_moves_first))
         for move in moves:
             self.play(move)
 
     @property
     def a_to_move(self) -> bool:
         return self._a_moves_first == (len(self.moves) % 2 == 0)
+
+    @property
+    def player_to_move(self) -> Player:
+        return self.match.player_a if self.a_to_move else self.match.player_b
 
     def stream(self) -> int:
         """Return the next move's 64 random bits."""
@@ -227,6 +259,12 @@ def _random_opening(game: Game, length: int, random: np.random.Generator) -> tup
     observation = np.zeros(game.observation_shape, np.uint8)
     game.encode(state, observation)
     return tuple(moves), observation.tobytes()
+
+
+def _players(matches: Sequence[Match]) -> list[Player]:
+    """Return the players of all matches, each once."""
+    each_once = {id(player): player for match in matches for player in (match.player_a, match.player_b)}
+    return list(each_once.values())
 
 
 def _score(games: Iterable[PlayedGame]) -> Score:

@@ -7,6 +7,9 @@ of another size.
 
 from __future__ import annotations
 
+import functools
+import itertools
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,17 +23,21 @@ from alphazero.evaluation.agents import (
     make_policy_player,
 )
 from alphazero.evaluation.match import (
+    Match,
     MatchResult,
     Moves,
     PlayedGame,
     draw_openings,
     match_result,
-    play_openings,
+    play_side_by_side,
 )
+from alphazero.evaluation.players import Player
 from alphazero.evaluation.solved_positions import SolvedPosition
 from alphazero.evaluation.workers import Report, Task, WorkerPool
 from alphazero.games.registry import get_game
 from alphazero.seeding import generator
+
+_MATCHES_SIDE_BY_SIDE = 18  # at most: each player keeps trees and answers of its own
 
 
 @dataclass(frozen=True)
@@ -87,14 +94,19 @@ class _AnswerTask:
 
 
 @dataclass(frozen=True)
-class _MatchTask:
+class _AgentsMatch:
     agent_a: Agent
     agent_b: Agent
-    setting: Setting
     openings: Sequence[tuple[int, Moves]]
     seed: int
 
-    def run(self, report: Report) -> list[PlayedGame]:
+
+@dataclass(frozen=True)
+class _MatchTask:
+    matches: Sequence[_AgentsMatch]
+    setting: Setting
+
+    def run(self, report: Report) -> list[list[PlayedGame]]:
         reported = 0
 
         def report_games(finished: int) -> None:
@@ -102,12 +114,16 @@ class _MatchTask:
             report(finished - reported)
             reported = finished
 
-        return play_openings(
-            get_game(self.agent_a.game),
-            make_player(self.agent_a, self.setting),
-            make_player(self.agent_b, self.setting),
-            self.openings,
-            self.seed,
+        @functools.cache
+        def player(agent: Agent) -> Player:
+            return make_player(agent, self.setting)
+
+        return play_side_by_side(
+            get_game(self.matches[0].agent_a.game),
+            [
+                Match(player(match.agent_a), player(match.agent_b), match.openings, match.seed)
+                for match in self.matches
+            ],
             report_games,
         )
 
@@ -156,10 +172,11 @@ def play_agents(
     """Play a match of `games` games, two an opening; `report` counts games that ended."""
     openings = list(enumerate(draw_openings(get_game(agent_a.game), (games + 1) // 2, opening_moves, seed)))
     shares = _share_count(pool, len(openings))
-    tasks: list[Task[list[PlayedGame]]] = [
-        _MatchTask(agent_a, agent_b, setting, openings[share::shares], seed) for share in range(shares)
+    tasks: list[Task[list[list[PlayedGame]]]] = [
+        _MatchTask([_AgentsMatch(agent_a, agent_b, openings[share::shares], seed)], setting)
+        for share in range(shares)
     ]
-    played = [each for part in pool.run(tasks, report) for each in part]
+    played = [each for part in pool.run(tasks, report) for match in part for each in match]
     played.sort(key=lambda each: (each.opening, not each.a_moves_first))
     return match_result(agent_a.name, agent_b.name, played)
 
@@ -174,12 +191,14 @@ def play_pairs(
     report: Report | None = None,
     pool_of_openings: Sequence[Moves] = (),
 ) -> list[MatchResult]:
-    """Play a match of `games` games between each two agents, several matches at a time; for many short ones.
+    """Play a match of `games` games between each two agents, many matches at a time; for short ones.
+
+    Matches that follow each other are played side by side in one process, which pays if they share an agent.
 
     Each match has openings of its own, drawn by `seed` and its place in `pairs`: from `pool_of_openings`, which
     must be enough for one match, or where that is empty at random.
     """
-    tasks: list[Task[list[PlayedGame]]] = []
+    matches: list[_AgentsMatch] = []
     for place, (agent_a, agent_b) in enumerate(pairs):
         match_seed = int(generator(seed, "match", place).integers(2**31))
         count = (games + 1) // 2
@@ -188,11 +207,16 @@ def play_pairs(
             openings = [pool_of_openings[each] for each in chosen]
         else:
             openings = draw_openings(get_game(agent_a.game), count, opening_moves, match_seed)
-        tasks.append(_MatchTask(agent_a, agent_b, setting, list(enumerate(openings)), match_seed))
-    results = pool.run(tasks, report)
+        matches.append(_AgentsMatch(agent_a, agent_b, list(enumerate(openings)), match_seed))
+    shares = max(_share_count(pool, len(matches)), math.ceil(len(matches) / _MATCHES_SIDE_BY_SIDE))
+    bounds = [len(matches) * share // shares for share in range(shares + 1)]
+    tasks: list[Task[list[list[PlayedGame]]]] = [
+        _MatchTask(matches[start:end], setting) for start, end in itertools.pairwise(bounds)
+    ]
+    results = [played for part in pool.run(tasks, report) for played in part]
     return [
-        match_result(agent_a.name, agent_b.name, played)
-        for (agent_a, agent_b), played in zip(pairs, results, strict=True)
+        match_result(match.agent_a.name, match.agent_b.name, played)
+        for match, played in zip(matches, results, strict=True)
     ]
 
 

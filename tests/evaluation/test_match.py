@@ -10,12 +10,14 @@ import pytest
 
 from alphazero.config import SearchConfig
 from alphazero.evaluation.match import (
+    Match,
     PlayedGame,
     Score,
     draw_openings,
     match_result,
     play_match,
     play_openings,
+    play_side_by_side,
 )
 from alphazero.evaluation.players import NetworkPlayer, Position, PureMctsPlayer, RandomPlayer
 from alphazero.evaluation.rollouts import StreamArray
@@ -28,14 +30,16 @@ FEW = replace(SearchConfig(), simulations=8)
 
 
 class LowestMove:
-    """Plays the lowest legal column; remembers how often it was asked about which ply."""
+    """Plays the lowest legal column; remembers the plies it was asked about."""
 
     def __init__(self, game: Game, name: str) -> None:
         self.name = name
         self.game = game
         self.asked: list[int] = []
+        self.calls: list[int] = []  # positions of each call
 
     def choose_moves(self, positions: Sequence[Position], streams: StreamArray) -> list[int]:
+        self.calls.append(len(positions))
         moves = []
         for position in positions:
             state = self.game.initial_state()
@@ -146,6 +150,29 @@ def test_a_match_in_parts_is_the_match_at_once(connect_four: Game) -> None:
 
     parts = games(openings[::2]) + games(openings[1::2])
     assert sorted(parts, key=lambda g: (g.opening, not g.a_moves_first)) == games(openings)
+
+
+def test_matches_side_by_side_are_the_matches_one_by_one(connect_four: Game, hashed: Evaluator) -> None:
+    network = NetworkPlayer(connect_four, hashed, FEW, "network")
+    mcts, random = PureMctsPlayer(connect_four, FEW), RandomPlayer(connect_four)
+    openings = list(enumerate(draw_openings(connect_four, 2, 2, seed=0)))
+    # Each player in two matches, with either letter; the last as the first, of another seed.
+    pairs = [(network, random), (mcts, network), (random, mcts), (network, random)]
+    matches = [Match(*pair, openings, seed) for seed, pair in enumerate(pairs)]
+    counts: list[int] = []
+    together = play_side_by_side(connect_four, matches, counts.append)
+    assert together == [
+        play_openings(connect_four, match.player_a, match.player_b, openings, match.seed) for match in matches
+    ]
+    assert together[0] != together[3]
+    assert counts[-1] == 16
+
+
+def test_a_player_is_asked_once_for_all_its_matches(connect_four: Game) -> None:
+    one, others = LowestMove(connect_four, "one"), [LowestMove(connect_four, name) for name in "abc"]
+    play_side_by_side(connect_four, [Match(one, other, [(0, ())], 0) for other in others])
+    assert one.calls[:2] == [3, 6]  # those it begins, then all
+    assert others[0].calls[:2] == [2, 2]
 
 
 def test_progress_counts_games(connect_four: Game) -> None:
