@@ -54,6 +54,8 @@ def test_the_top_of_the_ladder_is_what_the_hardware_profile_trains_with(profile:
     trained.pop("inference.cache_positions", None)
     assert not ours.pop("search.solver")  # every row searches as the paper does
     trained.pop("search.solver")
+    assert ours.pop("selfplay.full_search_share") == 1.0  # and does so for every move
+    trained.pop("selfplay.full_search_share")
     assert ours == trained
 
 
