@@ -116,8 +116,8 @@ def network_agent(path: Path, name: str | None = None) -> Agent:
     return Agent(name or path.stem or str(path), "network", network.architecture.game, path)
 
 
-def make_player(agent: Agent, setting: Setting) -> Player:
-    """Return a player for this process."""
+def make_player(agent: Agent, setting: Setting, kept: int | None = None) -> Player:
+    """Return a player for this process; `kept`: evaluations that a search with the network keeps."""
     game = get_game(agent.game)
     if agent.kind == RANDOM:
         return RandomPlayer(game, agent.name)
@@ -132,7 +132,7 @@ def make_player(agent: Agent, setting: Setting) -> Player:
         return PerfectPlayer(game, moves, agent.name)
     if agent.kind == POLICY:
         return make_policy_player(agent, setting)
-    return make_network_player(agent, setting)
+    return make_network_player(agent, setting, kept)
 
 
 def make_policy_player(agent: Agent, setting: Setting) -> PolicyPlayer:
@@ -140,11 +140,11 @@ def make_policy_player(agent: Agent, setting: Setting) -> PolicyPlayer:
     return PolicyPlayer(get_game(agent.game), _evaluator(agent, setting.inference), agent.name)
 
 
-def make_network_player(agent: Agent, setting: Setting) -> NetworkPlayer:
-    """Return the network agent with search."""
+def make_network_player(agent: Agent, setting: Setting, kept: int | None = None) -> NetworkPlayer:
+    """Return the network agent with search; for `kept` see `NetworkPlayer`."""
     evaluate = _evaluator(agent, setting.inference)
     trees = max(TREES, setting.inference.batch_size)
-    return NetworkPlayer(get_game(agent.game), evaluate, setting.search, agent.name, trees)
+    return NetworkPlayer(get_game(agent.game), evaluate, setting.search, agent.name, trees, kept)
 
 
 @functools.lru_cache(maxsize=4)

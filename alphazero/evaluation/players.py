@@ -107,15 +107,25 @@ class NetworkPlayer:
     """Search with the network: no root noise, temperature 0, one leaf a tree, a fresh tree for each move.
 
     Evaluations are kept from move to move, which saves what a kept subtree would.
+
+    Args:
+        trees: positions searched side by side.
+        kept: evaluations kept; None: `default_capacity`.
     """
 
     def __init__(
-        self, game: Game, evaluate: Evaluator, config: SearchConfig, name: str, trees: int = TREES
+        self,
+        game: Game,
+        evaluate: Evaluator,
+        config: SearchConfig,
+        name: str,
+        trees: int = TREES,
+        kept: int | None = None,
     ) -> None:
         self.name = name
         self.simulations = config.simulations
         self._search = BatchedSearch(game, trees, replace(config, leaves_per_tree=1))
-        self.evaluate = CachedEvaluator(evaluate, game.num_actions)
+        self.evaluate = CachedEvaluator(evaluate, game.num_actions, kept)
 
     def choose_moves(self, positions: Sequence[Position], streams: StreamArray) -> list[int]:
         return [best.action for best in self.search_positions(positions)]

@@ -7,7 +7,6 @@ of another size.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import time
@@ -31,13 +30,13 @@ from alphazero.evaluation.match import (
     match_result,
     play_side_by_side,
 )
-from alphazero.evaluation.players import Player
 from alphazero.evaluation.solved_positions import SolvedPosition
 from alphazero.evaluation.workers import Report, Task, WorkerPool
 from alphazero.games.registry import get_game
+from alphazero.network.cached_evaluator import default_capacity
 from alphazero.seeding import generator
 
-_MATCHES_SIDE_BY_SIDE = 18  # at most: each player keeps trees and answers of its own
+_MATCHES_SIDE_BY_SIDE = 18  # at most: players share the memory for answers
 
 
 @dataclass(frozen=True)
@@ -114,14 +113,14 @@ class _MatchTask:
             report(finished - reported)
             reported = finished
 
-        @functools.cache
-        def player(agent: Agent) -> Player:
-            return make_player(agent, self.setting)
-
+        agents = {agent for match in self.matches for agent in (match.agent_a, match.agent_b)}
+        game = get_game(self.matches[0].agent_a.game)
+        kept = 2 * default_capacity(game.num_actions) // len(agents)  # together no more memory than two alone
+        players = {agent: make_player(agent, self.setting, kept) for agent in agents}
         return play_side_by_side(
-            get_game(self.matches[0].agent_a.game),
+            game,
             [
-                Match(player(match.agent_a), player(match.agent_b), match.openings, match.seed)
+                Match(players[match.agent_a], players[match.agent_b], match.openings, match.seed)
                 for match in self.matches
             ],
             report_games,

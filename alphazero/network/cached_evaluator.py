@@ -46,6 +46,11 @@ class LookUp:
         return self.policy_logits, self.values
 
 
+def default_capacity(num_actions: int) -> int:
+    """Return how many answers fit into 256 MiB, 262,144 at most."""
+    return min(_MOST_BY_DEFAULT, _DEFAULT_BYTES // (4 * num_actions))
+
+
 class EvaluationCache:
     """Remembers the network's answers, keyed by the whole observation. One process, one thread.
 
@@ -54,11 +59,11 @@ class EvaluationCache:
     may be looked up before the first of them is answered.
 
     Args:
-        capacity: places, rounded up to a power of two; None: as many as fit into 256 MiB, 262,144 at most.
+        capacity: places, rounded up to a power of two; None: `default_capacity`.
     """
 
     def __init__(self, num_actions: int, capacity: int | None = None) -> None:
-        capacity = capacity or min(_MOST_BY_DEFAULT, _DEFAULT_BYTES // (4 * num_actions))
+        capacity = capacity or default_capacity(num_actions)
         self._hash_bits = max(1, (capacity - 1).bit_length())
         places = 1 << self._hash_bits
         self._logits = np.empty((places, num_actions), np.float32)
