@@ -189,6 +189,8 @@ def test_cpu_profile_has_one_local_actor_a_core(machine: Callable[..., Hardware]
     assert resolved.config.hardware_profile == "cpu"
     assert (resolved.config.inference.placement, resolved.config.inference.device) == ("local", "cpu")
     assert resolved.config.selfplay.actors == 8
+    # written for such a machine: nothing else is fitted to it
+    assert [text.split()[0] for text in resolved.adjustments] == ["selfplay.actors"]
     assert resolved.warnings == ()
 
 

@@ -36,9 +36,9 @@ _SHARE_FOR_REPLAY = 0.25  # of the host's usable memory
 _SHARE_FOR_CACHES = 0.1  # of the host's usable memory, all actors together
 _MOST_GAMES_PER_ACTOR = 512
 _SMALLEST_BATCH = 8
-# Without a GPU, positions are dear and steps are not: as in profiles/cpu.toml.
+# Without a GPU, positions are dear and steps are not.
 _CPU_TRAINING_BATCH = 256
-_CPU_REPLAY_RATIO = 16.0
+_CPU_REPLAY_RATIO = 16.0  # if every move is searched in full; less where fast searches make positions cheaper
 
 
 class GameShape(Protocol):
@@ -231,12 +231,10 @@ class _Fitting:
             return
         if self.config.training.batch_size > _CPU_TRAINING_BATCH:
             self._set("training.batch_size", _CPU_TRAINING_BATCH, "the learner runs on the CPU")
-        if (
-            self.config.training.replay_ratio < _CPU_REPLAY_RATIO
-            and "training.replay_ratio" not in self.fixed
-        ):
+        least = _CPU_REPLAY_RATIO * _cost_of_a_position(self.config)
+        if self.config.training.replay_ratio < least and "training.replay_ratio" not in self.fixed:
             reason = "self-play runs on the CPU: positions are dear, so each is trained on more often"
-            self._set("training.replay_ratio", _CPU_REPLAY_RATIO, reason)
+            self._set("training.replay_ratio", least, reason)
 
     def fit_final_network(self) -> None:
         """Leave out of a run of few steps what would outlast it."""
@@ -344,6 +342,13 @@ class _Fitting:
         self.config = replace(self.config, **{section: changed_section})
         self.changed.append(name)
         self.adjustments.append(f"{name} {old} -> {value}: {reason}")
+
+
+def _cost_of_a_position(config: Config) -> float:
+    """Return the simulations of self-play's average move, as a share of those of a full search (playout caps)."""
+    full = config.selfplay.full_search_share
+    fast = min(1.0, config.selfplay.fast_simulations / max(1, config.search.simulations))
+    return full + (1.0 - full) * fast
 
 
 def _get(config: Config, name: str) -> int | float | str:

@@ -178,6 +178,15 @@ def test_without_a_gpu_each_position_is_trained_on_more_often(machine: Callable[
     assert fit_to_hardware(more, machine(), BOARD).config.training.replay_ratio == 20.0
 
 
+def test_without_a_gpu_positions_of_fast_searches_are_trained_on_less_often(
+    machine: Callable[..., Hardware],
+) -> None:
+    capped = replace(PLAN_HIGH.selfplay, full_search_share=0.25, fast_simulations=200)
+    fitted = fit_to_hardware(replace(PLAN_HIGH, selfplay=capped), machine(), BOARD)
+    # of 800 simulations: a quarter of the moves all, the others a quarter
+    assert fitted.config.training.replay_ratio == pytest.approx(16.0 * (0.25 + 0.75 * 0.25))
+
+
 def a_run_of(steps: int) -> Config:
     """A configuration for the CPU that would begin to train after 3,000 positions."""
     return Config(
