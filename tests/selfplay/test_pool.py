@@ -111,6 +111,17 @@ def shared_memory_segments() -> set[Path]:
     return {path for path in names if path.name.startswith(("pym-", "sem.mp-", "psm_"))}
 
 
+def assert_nothing_left(before: set[Path]) -> None:
+    """Fail if what came into shared memory since `before` stays there.
+
+    Tests beside this one have segments for a while, too.
+    """
+    new, deadline = shared_memory_segments() - before, time.monotonic() + PATIENCE_S
+    while new := new & shared_memory_segments():
+        assert time.monotonic() < deadline, f"left in shared memory: {sorted(new)}"
+        time.sleep(0.1)
+
+
 def played_alone(actor: int, game_index: int, untrained: bool = False) -> Episode:
     """Return that very game, played by itself in this process, leaf by leaf."""
     engine = make_engine("eager", exact_network(), "cpu", use_amp=False)
@@ -317,7 +328,7 @@ def test_when_the_parent_is_killed_nothing_stays_behind(tmp_path: Path) -> None:
         parent.wait()
     _, alive = psutil.wait_procs(children, timeout=20)
     assert alive == []
-    assert shared_memory_segments() <= before
+    assert_nothing_left(before)
 
 
 # ---- stop signals ----
@@ -381,11 +392,7 @@ def kill_at_random(kills: int, seed: int) -> None:
         assert len(psutil.Process().children(recursive=True)) == children
         processes = list(pool.process_ids().values())
     assert not any(psutil.pid_exists(process) for process in processes)
-    # Tests beside this one have segments for a while, too; what was left behind stays.
-    new, deadline = shared_memory_segments() - shared_before, time.monotonic() + PATIENCE_S
-    while new := new & shared_memory_segments():
-        assert time.monotonic() < deadline, f"left in shared memory: {sorted(new)}"
-        time.sleep(0.1)
+    assert_nothing_left(shared_before)
 
 
 @needs_sigkill
