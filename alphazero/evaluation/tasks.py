@@ -115,7 +115,7 @@ class _MatchTask:
 
         agents = {agent for match in self.matches for agent in (match.agent_a, match.agent_b)}
         game = get_game(self.matches[0].agent_a.game)
-        kept = 2 * default_capacity(game.num_actions) // len(agents)  # together no more memory than two alone
+        kept = 2 * default_capacity(game.num_actions) // len(agents)  # together about the memory of two alone
         players = {agent: make_player(agent, self.setting, kept) for agent in agents}
         return play_side_by_side(
             game,
