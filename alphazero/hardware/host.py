@@ -123,12 +123,18 @@ def _affinity_cores() -> int | None:
 
 
 def _cpuinfo_name(cpuinfo: str) -> str:
-    """Return the processor's name from Linux's /proc/cpuinfo; '' on ARM, which has only part numbers."""
+    """Return the processor's name from Linux's /proc/cpuinfo; '' on ARM, which has only part numbers.
+
+    Virtual machines may hide which of its kind it is ("AMD EPYC"): family and model, which they show, are added then.
+    """
+    first: dict[str, str] = {}
     for line in cpuinfo.splitlines():
         key, _, value = line.partition(":")
-        if key.strip() in ("model name", "Model"):
-            return value
-    return ""
+        first.setdefault(key.strip(), value.strip())
+    name = first.get("model name") or first.get("Model", "")
+    if name and "cpu family" in first and "model" in first and not any(sign.isdigit() for sign in name):
+        name += f" family {first['cpu family']} model {first['model']}"
+    return name
 
 
 def _windows_registry_cpu_name() -> str:

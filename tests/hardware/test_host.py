@@ -139,6 +139,12 @@ def test_cpu_model_on_linux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert host.cpu_model(write(tmp_path, {"proc/cpuinfo": text})) == "AMD EPYC 9654"
 
 
+def test_cpu_model_that_a_virtual_machine_hides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    text = "processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\n\nprocessor\t: 1\nmodel\t\t: 1\n"
+    assert host.cpu_model(write(tmp_path, {"proc/cpuinfo": text})) == "AMD EPYC family 25 model 17"
+
+
 def test_cpu_model_of_a_board_without_model_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     text = "processor : 0\nCPU part : 0xd0b\nModel : Raspberry Pi 5\n"
