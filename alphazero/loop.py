@@ -74,14 +74,7 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
         config.search,
         selfplay.games_per_actor,
         config.run.seed,
-        opening_moves=selfplay.random_opening_moves,
-        full_search_share=selfplay.full_search_share,
-        fast_simulations=selfplay.fast_simulations,
-        side_position_visits=selfplay.side_position_visits,
-        policy_surprise_share=selfplay.policy_surprise_share,
-        opening_evenness=selfplay.opening_evenness,
-        resign_value=selfplay.resign_value,
-        resign_share=selfplay.resign_share,
+        selfplay=selfplay,
     )
     sampling = generator(config.run.seed, "replay sampling")
     weights_version = 0

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from alphazero.report.html import render_page, write_parts
+    from alphazero.report.run_page import render_page, write_parts
     from alphazero.report.run_folder import read_run_folder
 
     data = read_run_folder(arguments.run_folder, arguments.log)

@@ -15,6 +15,7 @@ from alphazero.report import benchmark_plots, plots
 from alphazero.report.benchmark_data import Document, engine_speeds, ladder_windows, usable_cores
 from alphazero.report.benchmark_tables import ladder_table, reading, readings_table
 from alphazero.report.figure import figure
+from alphazero.report.page import page
 from alphazero.report.page_style import STYLE
 from alphazero.report.plots import Plot
 from alphazero.report.provenance_section import provenance_section
@@ -43,7 +44,6 @@ PLAN_CAPTION = (
     "throughout. Batches "
     "cannot fill from so few leaves, and a rule that waits for a quarter of a batch waits in vain."
 )
-NOT_MEASURED = '<p class="absent">Not measured.</p>'
 
 
 def render_benchmark_page(
@@ -69,24 +69,8 @@ def render_benchmark_page(
         ("method", "How it was measured", _method(document)),
         ("provenance", "Where these results come from", provenance_section(_as_run(document))),
     ]
-    links = "".join(f'<a href="#{name}">{html.escape(heading)}</a>' for name, heading, _ in sections)
-    body = "".join(
-        f'<section id="{name}" aria-labelledby="{name}-heading">'
-        f'<h2 id="{name}-heading">{html.escape(heading)}</h2>{content or NOT_MEASURED}</section>\n'
-        for name, heading, content in sections
-    )
-    problems = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in (*warnings, *_failures(rows)))
-    return (
-        "<!doctype html>\n"
-        '<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n"
-        f"<body><main><header><h1>{html.escape(title)}</h1>"
-        f'<p class="origin">{html.escape(_origin(document))}</p>'
-        f'<p class="verdict">{html.escape(verdict(rows))}</p>{_tiles(rows)}'
-        + (f'<ul class="problems">{problems}</ul>' if problems else "")
-        + f'<nav aria-label="Sections">{links}</nav></header>\n{body}</main></body></html>\n'
-    )
+    problems = [*warnings, *_failures(rows)]
+    return page(title, _origin(document), verdict(rows), sections, problems, tiles=_tiles(rows))
 
 
 def write_benchmark_parts(
@@ -100,8 +84,8 @@ def write_benchmark_parts(
     rows.to_csv(folder / "all.csv", index=False, lineterminator="\n")
     for table in _tables(rows, receipts):
         table.write(folder)
-        page = f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style>{table.html()}\n'
-        (folder / f"{table.name}.html").write_text(page, encoding="utf-8", newline="\n")
+        alone = f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style>{table.html()}\n'
+        (folder / f"{table.name}.html").write_text(alone, encoding="utf-8", newline="\n")
     ladder = reading(rows, "ladder")
     windows = ladder_windows(document)
     pictures: tuple[tuple[str, Plot, tuple[Any, ...]], ...] = (

@@ -9,13 +9,11 @@ from typing import Any
 from alphazero.metrics.catalog import find_metric, format_metric
 from alphazero.metrics.health import read_health
 
-_NOT_MEASURED = '<p class="absent">Not measured.</p>'
-
 
 def health_section(measured: Mapping[str, Any] | None) -> str:
-    """Return the warnings as sentences and below them a table of everything; `measured` by metric."""
+    """Return the warnings as sentences and below them a table of everything; '' if nothing was measured."""
     if not measured:
-        return _NOT_MEASURED
+        return ""
     readings = read_health(measured)
     warnings = "".join(f"<li>{html.escape(each.warning)}</li>" for each in readings if each.warning)
     said = f'<ul class="problems">{warnings}</ul>' if warnings else "<p>All that was measured is healthy.</p>"

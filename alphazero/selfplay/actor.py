@@ -82,14 +82,7 @@ def _play(spec: ActorSpec) -> None:
             launch=spec.launch,
             first_slot=index * games,
             actor_games=num_groups * games,
-            opening_moves=config.selfplay.random_opening_moves,
-            full_search_share=config.selfplay.full_search_share,
-            fast_simulations=config.selfplay.fast_simulations,
-            side_position_visits=config.selfplay.side_position_visits,
-            policy_surprise_share=config.selfplay.policy_surprise_share,
-            opening_evenness=config.selfplay.opening_evenness,
-            resign_value=config.selfplay.resign_value,
-            resign_share=config.selfplay.resign_share,
+            selfplay=config.selfplay,
             stagger=spec.stagger,
         )
         group.search.observations = client.observations[index]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from alphazero.config import SearchConfig
+from alphazero.config import SearchConfig, SelfPlayConfig
 from alphazero.games.game import Game
 from alphazero.mcts.backend import IntArray, RootStatistics
 from alphazero.mcts.forced_playouts import pruned_visits
@@ -24,6 +24,8 @@ from alphazero.selfplay.episode import EpisodeBuilder
 from alphazero.selfplay.policy_surprise import NO_PART, policy_surprise, policy_surprises
 from alphazero.selfplay.random_stage import play_random_opening, set_random_stage
 from alphazero.selfplay.side_positions import nodes_left_behind
+
+_PLAIN = SelfPlayConfig()
 
 
 @dataclass
@@ -46,14 +48,12 @@ class GameGroup:
         first_slot: index of this group's first slot among the actor's `actor_games` slots; the k-th game
             of slot s has game index s + k * actor_games.
         launch: counts the times that this actor was started in a run, so that it never repeats a game.
-        opening_moves: most random moves at the start of a game, see `play_random_opening`.
-        full_search_share, fast_simulations: see `SelfPlayConfig`; a move's search is drawn by its game's stream.
-        side_position_visits: see `SelfPlayConfig`. None are taken from searches without a trained network
-            (weights version 0), whose values say nothing but what the rules alone show.
-        policy_surprise_share: see `SelfPlayConfig`. The game's own positions share one weight, its side positions
-            another: visits of few simulations stay closer to the prior than those of a full search. Positions that
-            teach no policy (fast searches), or that were searched without a trained network, keep the weight 1.
-        opening_evenness, resign_value, resign_share: see `SelfPlayConfig`; no part in play without a trained network.
+        selfplay: its options of play; actors, games_per_actor and groups have no part here. A move's search is drawn by
+            its game's stream. Without a trained network (weights version 0) values say nothing but what the rules alone
+            show: no side positions are taken then, no game is resigned and no opening judged. Of
+            `policy_surprise_share`, the game's own positions share one weight, its side positions another: visits
+            of few simulations stay closer to the prior than those of a full search. Positions that teach no policy
+            (fast searches), or that were searched without a trained network, keep the weight 1.
         stagger: begin each slot's first game at a random stage, and with a random share of a search to do,
             so that a window of time holds all stages of play. For measuring: such a game counts, but it is
             no episode to learn from.
@@ -69,14 +69,7 @@ class GameGroup:
         launch: int = 0,
         first_slot: int = 0,
         actor_games: int | None = None,
-        opening_moves: int = 0,
-        full_search_share: float = 1.0,
-        fast_simulations: int = 0,
-        side_position_visits: int = 0,
-        policy_surprise_share: float = 0.0,
-        opening_evenness: float = 0.0,
-        resign_value: float = 0.0,
-        resign_share: float = 0.0,
+        selfplay: SelfPlayConfig = _PLAIN,
         stagger: bool = False,
     ) -> None:
         self.game = game
@@ -88,14 +81,7 @@ class GameGroup:
         self._temperature_moves = (
             game.temperature_moves if config.temperature_moves < 0 else config.temperature_moves
         )
-        self._opening_moves = opening_moves
-        self._full_search_share = full_search_share
-        self._fast_simulations = fast_simulations
-        self._side_position_visits = side_position_visits
-        self._policy_surprise_share = policy_surprise_share
-        self._opening_evenness = opening_evenness
-        self._resign_value = resign_value
-        self._resign_share = resign_share
+        self._selfplay = selfplay
         self._searched_in_full = [True] * num_games
         # Of the search that is under way, with search.root_search = "gumbel".
         self._halvings: list[SequentialHalving | None] = [None] * num_games
@@ -197,12 +183,12 @@ class GameGroup:
         self.search.encode_root(slot, observation)
         policy_visits = self._policy_visits(slot, statistics)
         surprise = NO_PART
-        if self._policy_surprise_share and self._weights_version > 0:
+        if self._selfplay.policy_surprise_share and self._weights_version > 0:
             surprise = policy_surprise(policy_visits, self.search.network_priors(slot))
         builder.append(observation, statistics, policy_visits, action, self._weights_version, surprise)
         self.counts.positions += 1
         resigned = self._resigns(slot, statistics)
-        if self._side_position_visits and self._weights_version > 0:
+        if self._selfplay.side_position_visits and self._weights_version > 0:
             self._take_side_positions(slot, None if resigned else action)
 
         if resigned:  # who moved has won or lost: for the other it is the opposite
@@ -223,23 +209,27 @@ class GameGroup:
 
     def _resigns(self, slot: int, statistics: RootStatistics) -> bool:
         """Return whether the game ends here, won for the side that the search of its newest position favours."""
-        if self._resign_value == 0.0 or self._weights_version == 0 or not self._searched_in_full[slot]:
+        if (
+            self._selfplay.resign_value == 0.0
+            or self._weights_version == 0
+            or not self._searched_in_full[slot]
+        ):
             return False
         value = statistics.value
-        if abs(value) < self._resign_value:
+        if abs(value) < self._selfplay.resign_value:
             return False
         self._builders[slot].foresee(math.copysign(1.0, value), resigned=self._may_resign[slot])
         return self._may_resign[slot]
 
     def _take_side_positions(self, slot: int, action: int | None) -> None:
         """Add what the search knows of positions that are left behind when `action` is played (None: nothing is)."""
-        found = nodes_left_behind(self.search, slot, action, self._side_position_visits)
+        found = nodes_left_behind(self.search, slot, action, self._selfplay.side_position_visits)
         if len(found) == 0:
             return
         observations = np.empty((len(found), *self.game.observation_shape), np.uint8)
         self.search.states.encode(np.full(len(found), slot, np.int32), found.nodes, observations)
         surprises = None
-        if self._policy_surprise_share:
+        if self._selfplay.policy_surprise_share:
             surprises = policy_surprises(found.edge_visit_counts, found.edge_priors, found.edge_offsets)
         self._builders[slot].append_side_positions(observations, found, surprises)
 
@@ -259,17 +249,23 @@ class GameGroup:
         self._next_index[slot] += self._actor_games
         rng = generator(seed, "self-play", "actor", actor, "launch", launch, "game", game_index)
         self._generators[slot] = rng
-        self._builders[slot] = EpisodeBuilder(actor, game_index, surprise_share=self._policy_surprise_share)
-        self._may_resign[slot] = self._resign_value > 0 and rng.random() < self._resign_share
-        if self._opening_moves and self._moves_skipped[slot] == 0:
+        self._builders[slot] = EpisodeBuilder(
+            actor, game_index, surprise_share=self._selfplay.policy_surprise_share
+        )
+        self._may_resign[slot] = (
+            self._selfplay.resign_value > 0 and rng.random() < self._selfplay.resign_share
+        )
+        if self._selfplay.random_opening_moves and self._moves_skipped[slot] == 0:
             self._open(slot)
         self._begin_search(slot, simulations)
 
     def _open(self, slot: int) -> None:
         """Play the slot's random opening."""
-        moves = play_random_opening(self.search, slot, self._opening_moves, self._generators[slot])
+        moves = play_random_opening(
+            self.search, slot, self._selfplay.random_opening_moves, self._generators[slot]
+        )
         self._builders[slot].opening = moves
-        if self._opening_evenness:
+        if self._selfplay.opening_evenness:
             self._unjudged_openings.add(slot)
 
     def _open_again(self, slot: int) -> None:
@@ -288,16 +284,19 @@ class GameGroup:
         for row, slot in zip(roots.tolist(), self.search.leaf_trees[roots].tolist(), strict=True):
             if slot in self._unjudged_openings:
                 self._unjudged_openings.discard(slot)
-                chance = self._opening_evenness * abs(float(values[row]))
+                chance = self._selfplay.opening_evenness * abs(float(values[row]))
                 if self._weights_version > 0 and self._generators[slot].random() < chance:
                     uneven.append(slot)
         return uneven
 
     def _begin_search(self, slot: int, simulations: int | None = None) -> None:
-        in_full = self._full_search_share == 1.0 or self._generators[slot].random() < self._full_search_share
+        in_full = (
+            self._selfplay.full_search_share == 1.0
+            or self._generators[slot].random() < self._selfplay.full_search_share
+        )
         self._searched_in_full[slot] = in_full
         if simulations is None:
-            simulations = self.config.simulations if in_full else self._fast_simulations
+            simulations = self.config.simulations if in_full else self._selfplay.fast_simulations
         if self.config.root_search == "gumbel":
             actions = len(self.search.legal_actions(slot))
             noise = self._generators[slot].gumbel(size=actions) if in_full else np.zeros(actions)

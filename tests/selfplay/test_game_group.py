@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from alphazero.config import SearchConfig
+from alphazero.config import SearchConfig, SelfPlayConfig
 from alphazero.games.registry import get_game
 from alphazero.mcts import available_backends
 from alphazero.mcts.gumbel import SequentialHalving
@@ -35,9 +35,9 @@ def play(group, episodes_wanted, version=3):
     return episodes
 
 
-def group_of(num_games, **changes):
+def group_of(num_games, selfplay=SelfPlayConfig(), **changes):  # noqa: B008 (frozen)
     arguments = {"seed": 5, "actor": 2, "actor_games": 8} | changes
-    return GameGroup(get_game("connect_four"), SEARCH, num_games, **arguments)
+    return GameGroup(get_game("connect_four"), SEARCH, num_games, selfplay=selfplay, **arguments)
 
 
 def test_a_game_does_not_depend_on_the_games_beside_it():
@@ -95,7 +95,13 @@ def test_fast_searches_have_fewer_simulations_no_noise_and_no_policy_target():
             return super()._root_noise(tree, num_children)
 
     config = SearchConfig(simulations=20, tree_reuse=False)
-    group = Watched(get_game("connect_four"), config, 8, seed=1, full_search_share=0.25, fast_simulations=5)
+    group = Watched(
+        get_game("connect_four"),
+        config,
+        8,
+        seed=1,
+        selfplay=SelfPlayConfig(full_search_share=0.25, fast_simulations=5),
+    )
     episodes = play(group, 40)
     totals = np.concatenate(
         [np.add.reduceat(each.policy_visits, each.policy_offsets[:-1]) for each in episodes]
@@ -125,7 +131,11 @@ def test_policy_targets_are_pruned_of_forced_playouts_and_fast_searches_force_no
     def visits_and_lengths(forced_playouts):
         config = SearchConfig(simulations=60, tree_reuse=False, forced_playouts=forced_playouts)
         group = GameGroup(
-            get_game("connect_four"), config, 8, seed=1, full_search_share=0.5, fast_simulations=5
+            get_game("connect_four"),
+            config,
+            8,
+            seed=1,
+            selfplay=SelfPlayConfig(full_search_share=0.5, fast_simulations=5),
         )
         episodes = play(watched(group), 16)
         assert sum(len(each) for each in episodes) > 100
@@ -196,7 +206,13 @@ def test_fast_gumbel_searches_draw_no_noise_and_have_no_policy_target(monkeypatc
 
     monkeypatch.setattr("alphazero.selfplay.game_group.SequentialHalving", Watched)
     config = SearchConfig(root_search="gumbel", simulations=20)
-    group = GameGroup(get_game("connect_four"), config, 4, seed=1, full_search_share=0.5, fast_simulations=5)
+    group = GameGroup(
+        get_game("connect_four"),
+        config,
+        4,
+        seed=1,
+        selfplay=SelfPlayConfig(full_search_share=0.5, fast_simulations=5),
+    )
     episodes = play(group, 8)
     assert set(noises) == {(20, True), (5, False)}
     totals = np.concatenate(
@@ -217,7 +233,7 @@ def test_side_positions_are_searched_positions_that_the_game_did_not_come_to():
     config = SearchConfig(
         simulations=60
     )  # a node that the solver has proven is visited, its children are not
-    group = GameGroup(game, config, 4, seed=1, side_position_visits=10)
+    group = GameGroup(game, config, 4, seed=1, selfplay=SelfPlayConfig(side_position_visits=10))
     found = 0
     for episode in play(group, 6):
         side = episode.side_positions
@@ -238,13 +254,13 @@ def test_side_positions_are_searched_positions_that_the_game_did_not_come_to():
 
 
 def test_without_a_trained_network_there_are_no_side_positions():
-    group = group_of(4, side_position_visits=5)
+    group = group_of(4, SelfPlayConfig(side_position_visits=5))
     assert all(episode.side_positions is None for episode in play(group, 4, version=0))
     assert all(episode.side_positions is None for episode in play(group_of(4), 4))
 
 
 def test_side_positions_do_not_change_the_games():
-    with_them, without = play(group_of(4, side_position_visits=5), 4), play(group_of(4), 4)
+    with_them, without = play(group_of(4, SelfPlayConfig(side_position_visits=5)), 4), play(group_of(4), 4)
     for one, other in zip(with_them, without, strict=True):
         np.testing.assert_array_equal(one.policy_visits, other.policy_visits)
         np.testing.assert_array_equal(one.actions, other.actions)
@@ -291,10 +307,9 @@ def test_positions_are_copied_by_the_divergence_from_the_prior_without_noise(cha
         config,
         4,
         seed=1,
-        full_search_share=0.7,
-        fast_simulations=10,
-        side_position_visits=8,
-        policy_surprise_share=0.5,
+        selfplay=SelfPlayConfig(
+            full_search_share=0.7, fast_simulations=10, side_position_visits=8, policy_surprise_share=0.5
+        ),
     )
     for episode in play(group, 6):
         for positions in (episode, episode.side_positions):
@@ -327,7 +342,7 @@ def test_the_networks_priors_stay_known_when_noise_is_mixed_in(tree_reuse):
 
 def test_surprise_weighting_does_not_change_the_games_and_draws_the_same_copies_again():
     def games(share):
-        return play(group_of(4, side_position_visits=5, policy_surprise_share=share), 12)
+        return play(group_of(4, SelfPlayConfig(side_position_visits=5, policy_surprise_share=share)), 12)
 
     first, again, without = games(0.5), games(0.5), games(0.0)
     for one, same, equal in zip(first, again, without, strict=True):
@@ -341,7 +356,7 @@ def test_surprise_weighting_does_not_change_the_games_and_draws_the_same_copies_
 
 
 def test_without_a_trained_network_nothing_surprises():
-    for episode in play(group_of(4, policy_surprise_share=0.5), 4, version=0):
+    for episode in play(group_of(4, SelfPlayConfig(policy_surprise_share=0.5)), 4, version=0):
         assert (episode.copies == 1).all()
 
 
@@ -387,7 +402,7 @@ def test_staggered_games_begin_at_all_stages_and_are_no_episodes():
 
 def test_random_openings_are_recorded_but_not_learned_from():
     game = get_game("connect_four")
-    group = group_of(8, opening_moves=10)
+    group = group_of(8, SelfPlayConfig(random_opening_moves=10))
     lengths = set()
     for episode in play(group, 30):
         state = game.initial_state()
@@ -406,8 +421,14 @@ def test_random_openings_are_recorded_but_not_learned_from():
 
 def test_a_game_ends_when_its_search_is_sure_enough():
     """As the same game without resignation, up to there; the outcome is what that search found."""
-    resigned = {each.game_index: each for each in play(group_of(8, resign_value=0.2, resign_share=1.0), 16)}
-    whole = {each.game_index: each for each in play(group_of(8, resign_value=0.2, resign_share=0.0), 16)}
+    resigned = {
+        each.game_index: each
+        for each in play(group_of(8, SelfPlayConfig(resign_value=0.2, resign_share=1.0)), 16)
+    }
+    whole = {
+        each.game_index: each
+        for each in play(group_of(8, SelfPlayConfig(resign_value=0.2, resign_share=0.0)), 16)
+    }
     both = resigned.keys() & whole.keys()
     assert len(both) > 8
     ended_early = 0
@@ -432,7 +453,7 @@ def test_a_game_ends_when_its_search_is_sure_enough():
 
 
 def test_the_search_that_ended_a_game_leaves_all_its_positions_behind():
-    group = group_of(4, resign_value=0.01, resign_share=1.0, side_position_visits=1)
+    group = group_of(4, SelfPlayConfig(resign_value=0.01, resign_share=1.0, side_position_visits=1))
     for episode in play(group, 8):
         if episode.resigned and len(episode) == 1:
             last = slice(*episode.policy_offsets[-2:])
@@ -443,13 +464,15 @@ def test_the_search_that_ended_a_game_leaves_all_its_positions_behind():
 
 
 def test_no_game_is_resigned_without_a_trained_network():
-    for episode in play(group_of(4, resign_value=0.01, resign_share=1.0), 4, version=0):
+    for episode in play(group_of(4, SelfPlayConfig(resign_value=0.01, resign_share=1.0)), 4, version=0):
         assert not episode.resigned and episode.foreseen_rightly is None
 
 
 def test_even_openings_are_kept_and_uneven_ones_drawn_again():
     def opening_values(evenness, version=3):
-        episodes = play(group_of(16, opening_moves=10, opening_evenness=evenness), 120, version)
+        episodes = play(
+            group_of(16, SelfPlayConfig(random_opening_moves=10, opening_evenness=evenness)), 120, version
+        )
         firsts = np.stack([episode.observations[0] for episode in episodes if len(episode.opening)])
         return np.abs(hashed_evaluator(firsts)[1])
 
@@ -461,7 +484,7 @@ def test_even_openings_are_kept_and_uneven_ones_drawn_again():
 
 
 def test_simulations_of_rejected_openings_are_not_counted():
-    group = group_of(8, opening_moves=10, opening_evenness=0.99)
+    group = group_of(8, SelfPlayConfig(random_opening_moves=10, opening_evenness=0.99))
     done = 0
     for _ in range(200):
         rows = group.collect()
@@ -474,7 +497,9 @@ def test_simulations_of_rejected_openings_are_not_counted():
 
 def test_openings_longer_than_any_game_are_made_shorter():
     game = get_game("tic_tac_toe")
-    group = GameGroup(game, SearchConfig(simulations=2), 16, seed=0, opening_moves=40)
+    group = GameGroup(
+        game, SearchConfig(simulations=2), 16, seed=0, selfplay=SelfPlayConfig(random_opening_moves=40)
+    )
     assert all(len(builder.opening) < game.max_game_length for builder in group._builders)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alphazero.cli import main
-from alphazero.report.html import render_page
+from alphazero.report.run_page import render_page
 from alphazero.report.run_folder import read_run_folder
 
 from .made_up_run import write_made_up_run

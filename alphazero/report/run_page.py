@@ -13,7 +13,7 @@ from alphazero.metrics.catalog import aggregate, find_metric, format_metric
 from alphazero.report import plots
 from alphazero.report.figure import figure
 from alphazero.report.health_section import health_section
-from alphazero.report.page_style import STYLE
+from alphazero.report.page import page, unbroken
 from alphazero.report.plots import Plot
 from alphazero.report.provenance_section import provenance_section, text_of
 from alphazero.report.run_folder import RunData
@@ -34,7 +34,6 @@ KEY_NUMBERS = (
     "gpu_utilization",
     "replay_ratio",
 )
-NOT_MEASURED = '<p class="absent">Not measured.</p>'
 
 
 def render_page(run: RunData) -> str:
@@ -52,24 +51,7 @@ def render_page(run: RunData) -> str:
         ("provenance", "Where these results come from", provenance_section(run)),
         ("log", "End of the log", _log(run)),
     ]
-    links = "".join(f'<a href="#{name}">{html.escape(heading)}</a>' for name, heading, _ in sections)
-    problems = "".join(f"<li>{html.escape(problem)}</li>" for problem in run.problems)
-    body = "".join(
-        f'<section id="{name}" aria-labelledby="{name}-heading">'
-        f'<h2 id="{name}-heading">{html.escape(heading)}</h2>{content}</section>\n'
-        for name, heading, content in sections
-    )
-    return (
-        "<!doctype html>\n"
-        '<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n"
-        f"<body><main><header><h1>{html.escape(title)}</h1>"
-        f'<p class="origin">{html.escape(_origin(run))}</p>'
-        f'<p class="verdict">{_unbroken(verdict(run))}</p>'
-        + (f'<ul class="problems">{problems}</ul>' if problems else "")
-        + f'<nav aria-label="Sections">{links}</nav></header>\n{body}</main></body></html>\n'
-    )
+    return page(title, _origin(run), verdict(run), sections, run.problems)
 
 
 def write_parts(run: RunData, folder: Path) -> None:
@@ -127,19 +109,19 @@ def _claims(run: RunData) -> str:
     items = []
     for claim in claims(run):
         kind, mark = marks[claim.holds]
-        evidence = "" if claim.holds is None else f'<span class="evidence">{_unbroken(claim.evidence)}</span>'
-        text = _unbroken(claim.text)
+        evidence = "" if claim.holds is None else f'<span class="evidence">{unbroken(claim.evidence)}</span>'
+        text = unbroken(claim.text)
         items.append(f'<li><span class="mark {kind}">{mark}</span><span>{text}</span>{evidence}</li>')
     return f'<ul class="claims">{"".join(items)}</ul>'
 
 
 def _solved(run: RunData) -> str:
-    return NOT_MEASURED if run.solved is None else solved_table(run.solved, run.solved_note).html()
+    return "" if run.solved is None else solved_table(run.solved, run.solved_note).html()
 
 
 def _matches(run: RunData) -> str:
     if run.matches is None:
-        return NOT_MEASURED
+        return ""
     ratings = ""
     if run.ratings is not None:
         listed = [f"{row['agent']} {row['elo']:+.0f}" for _, row in run.ratings.iterrows()]
@@ -180,7 +162,7 @@ def _learning_curves(run: RunData) -> str:
                 "One small chart a set: error of the policy head and of the search along the run.",
             )
         )
-    return "".join(figures) or NOT_MEASURED
+    return "".join(figures)
 
 
 def _losses(run: RunData) -> str:
@@ -206,16 +188,16 @@ def _speed(run: RunData) -> str:
             "Shares of the time of all processes of a kind, mean over the run.",
         ),
     )
-    return "".join(figure for figure in figures if figure != NOT_MEASURED) or NOT_MEASURED
+    return "".join(figures)
 
 
 def _charts(
     metrics: pd.DataFrame | None, plot: Plot, names: Sequence[str], heading: str, caption: str = ""
 ) -> str:
-    """Return a picture of the metrics `names`, or NOT_MEASURED where none was measured."""
+    """Return a picture of the metrics `names`, or nothing where none was measured."""
     if metrics is None:
-        return NOT_MEASURED
-    return figure(plot, (metrics,), heading, caption, "Shows " + _ranges(metrics, names)) or NOT_MEASURED
+        return ""
+    return figure(plot, (metrics,), heading, caption, "Shows " + _ranges(metrics, names))
 
 
 def _describe_curve(curve: pd.DataFrame) -> str:
@@ -238,11 +220,6 @@ def _ranges(metrics: pd.DataFrame, names: Sequence[str]) -> str:
             low, high = format_metric(name, float(values.min())), format_metric(name, float(values.max()))
             parts.append(f"{find_metric(name).label}, between {low} and {high}")
     return "; ".join(parts) + "."
-
-
-def _unbroken(text: str) -> str:
-    """Return `text` escaped, with no line break between a number and its percent sign."""
-    return html.escape(text).replace(" %", "&nbsp;%")
 
 
 def _log(run: RunData) -> str:
