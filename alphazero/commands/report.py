@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from alphazero.report.run_page import render_page, write_parts
     from alphazero.report.run_folder import read_run_folder
+    from alphazero.report.run_page import render_page, write_parts
 
     data = read_run_folder(arguments.run_folder, arguments.log)
     out: Path = arguments.out or arguments.run_folder / "report.html"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from alphazero.cli import main
-from alphazero.report.run_page import render_page
 from alphazero.report.run_folder import read_run_folder
+from alphazero.report.run_page import render_page
 
 from .made_up_run import write_made_up_run
 
