@@ -14,7 +14,17 @@ from typing import Any
 import alphazero
 
 SOURCE_SUFFIXES = frozenset({".py", ".pyx", ".pxd", ".h", ".hpp", ".cpp"})
-LIBRARIES = ("torch", "numpy", "Cython", "pandas", "snakemake", "safetensors", "nvidia-ml-py", "tensorboard")
+LIBRARIES = (
+    "torch",
+    "openvino",
+    "numpy",
+    "Cython",
+    "pandas",
+    "snakemake",
+    "safetensors",
+    "nvidia-ml-py",
+    "tensorboard",
+)
 
 
 def collect_provenance() -> dict[str, Any]:
