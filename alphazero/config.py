@@ -11,7 +11,9 @@ Paper values in the comments are AlphaZero's for chess (Silver et al. 2018).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 SIMULATED_PREFIX = "simulated:"  # of the names of engines that only take a device's time
 
@@ -28,10 +30,26 @@ class NetworkConfig:
     # Each convolution of the tower also learns a bias for each filter and cell, so that the network knows where on the
     # board it is: edges, odd and even rows (paper: none)
     position_bias: bool = False
+    # The network is also told what each player has in the lines that are still open; for games that are won by
+    # completing a line (network/line_planes.py; paper: none)
+    line_planes: bool = False
+
+    def in_words(self) -> str:
+        """Return size and additions to the paper's network: "1 block of 32 filters with line planes"."""
+        blocks = f"{self.blocks} block" if self.blocks == 1 else f"{self.blocks} blocks"
+        additions = {"position biases": self.position_bias, "line planes": self.line_planes}
+        present = " and ".join(name for name, is_on in additions.items() if is_on)
+        return f"{blocks} of {self.filters} filters" + (f" with {present}" if present else "")
 
     def grown_to(self, size: NetworkConfig) -> NetworkConfig:
         """Return the larger of both in each setting: what a network of this size can grow into."""
         return NetworkConfig(**{name: max(value, vars(self)[name]) for name, value in vars(size).items()})
+
+
+def network_in_words(settings: Mapping[str, Any]) -> str:
+    """Return `NetworkConfig.in_words` of the settings in a file, which may be older than one of them."""
+    known = {name: settings[name] for name in vars(NetworkConfig()) if name in settings}
+    return NetworkConfig(**known).in_words()
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from alphazero.config_layers import (
 )
 from alphazero.config_validation import Value, fill_warnings, flatten, search_warnings, validate
 from alphazero.errors import UserError
+from alphazero.games.game import require_winning_lines
 from alphazero.games.registry import get_checked_game
 from alphazero.hardware.choose import choose_profile
 from alphazero.hardware.description import Hardware
@@ -175,6 +176,9 @@ def resolve_config(
     if experiment is not None:
         sources[Origin.EXPERIMENT] = str(experiment)
     validate(config, {name: sources.get(origin, str(origin)) for name, origin in origins.items()})
+    for section in ("network", "final_network"):
+        if getattr(config, section).line_planes:
+            require_winning_lines(rules, f"{section}.line_planes")
 
     adjustments: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -63,14 +63,13 @@ def tuned_profile_path(hardware: Hardware) -> Path:
 def surroundings(hardware: Hardware, config: Config) -> Surroundings:
     """Return what the fastest settings depend on: device, processor, game and network."""
     gpu = hardware.gpu_for(config.inference.device)
-    network = config.network
     return {
         "gpu": gpu.device_name if gpu else "none",
         "gpu_memory_mib": (gpu.device_memory_total_mib or 0) if gpu else 0,
         "cpu": hardware.cpu.model,
         "usable_cores": hardware.cpu.usable_cores,
         "game": config.run.game,
-        "network": f"{network.blocks} blocks of {network.filters} filters",
+        "network": config.network.in_words(),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alphazero import config_loading
-from alphazero.config import Config
+from alphazero.config import Config, NetworkConfig
 from alphazero.config_layers import config_from_layer, field_types
 from alphazero.config_loading import (
     Origin,
@@ -70,6 +71,7 @@ def test_later_layers_win(
         Origin.COMMAND_LINE,
         Origin.DEFAULT,
         Origin.DEFAULT,
+        Origin.DEFAULT,
     ]
     assert resolved.overridden == (
         "network.policy_filters = 33 (experiment) instead of 23 (hardware profile)",
@@ -121,7 +123,7 @@ def test_profile_none_depends_on_no_machine(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(config_loading, "probe_hardware", never)
     resolved = resolve_config(profile="none")
-    assert resolved.config == Config()
+    assert resolved.config == replace(Config(), network=NetworkConfig(line_planes=True))  # Connect Four's own
     assert resolved.adjustments == ()
 
 

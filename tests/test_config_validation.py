@@ -26,6 +26,7 @@ def test_the_defaults_are_possible() -> None:
     ("name", "value", "allowed"),
     [
         ("network.position_bias", 1, "true or false"),
+        ("network.line_planes", 1, "true or false"),
         ("selfplay.actors", -1, "between 1 and 1024"),
         ("selfplay.actors", 10**400, "between 1 and 1024"),
         ("search.simulations", 0, "between 1 and 1000000"),

@@ -21,7 +21,7 @@ gpu_memory_mib = 0
 cpu = "AMD EPYC 7763 64-Core Processor"
 usable_cores = 4
 game = "connect_four"
-network = "2 blocks of 32 filters"
+network = "1 block of 32 filters with line planes"
 [inference]
 placement = "local"
 [selfplay]
@@ -69,7 +69,7 @@ def test_auto_takes_it_over_the_shipped_profile_it_is_based_on(tuned: Callable[.
         ("AMD EPYC 7763 64-Core Processor", "Other", "its cpu is Other, and here it is AMD"),
         ('gpu = "none"', 'gpu = "NVIDIA T4"', "its gpu is NVIDIA T4, and here it is none"),
         ('"connect_four"', '"chess"', "its game is chess, and here it is connect_four"),
-        ("2 blocks of 32", "9 blocks of 32", "its network is 9 blocks of 32 filters"),
+        ("1 block of 32", "9 blocks of 32", "its network is 9 blocks of 32 filters"),
         ("usable_cores = 4", "", "its usable_cores is not said"),
         ('based_on = "cpu"', 'based_on = "low"', "it is based on 'low'"),
     ],
@@ -85,7 +85,7 @@ def test_one_for_something_else_is_passed_over_and_auto_says_why(
 def test_a_run_with_another_network_passes_it_over(tuned: Callable[..., Hardware]) -> None:
     resolved = resolve_config(overrides=["network.filters=64"], hardware=tuned())
     assert resolved.config.hardware_profile == "cpu"
-    assert "here it is 2 blocks of 64 filters" in resolved.profile_reason
+    assert "here it is 1 block of 64 filters with line planes" in resolved.profile_reason
 
 
 def test_its_path_asks_for_it_by_name(tuned: Callable[..., Hardware]) -> None:

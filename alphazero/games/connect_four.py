@@ -17,11 +17,13 @@ Action a drops a stone into column a.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from alphazero.games.game import ByteArray, IllegalMoveError, States, Symmetry
+from alphazero.games.game import ByteArray, IllegalMoveError, Line, States, Symmetry
 from alphazero.games.native import compiled_class
 
 COLUMNS = 7
@@ -32,6 +34,19 @@ _BOTTOM_BITS = [1 << (column * _COLUMN_BITS) for column in range(COLUMNS)]
 _FULL_BOARD = sum(((1 << ROWS) - 1) << (column * _COLUMN_BITS) for column in range(COLUMNS))
 # bit of the cell in row r (0 = top, as planes are printed) and column c
 _CELL_BITS = [[column * _COLUMN_BITS + (ROWS - 1 - row) for column in range(COLUMNS)] for row in range(ROWS)]
+
+
+def _lines() -> tuple[Line, ...]:
+    """Return the 69 places of four in a row."""
+    lines = []
+    for row, column in itertools.product(range(ROWS), range(COLUMNS)):
+        for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+            if row + 3 * down < ROWS and 0 <= column + 3 * right < COLUMNS:
+                lines.append(tuple((row + i * down) * COLUMNS + column + i * right for i in range(4)))
+    return tuple(lines)
+
+
+_LINES = _lines()
 
 
 class ConnectFourState(NamedTuple):
@@ -61,6 +76,8 @@ class ConnectFour:
     plane_scale: tuple[float, ...] = (1.0, 1.0)
     root_noise_alpha = 1.4  # 10 / 7 legal actions
     temperature_moves = 12
+    config_defaults: Mapping[str, Mapping[str, bool]] = {"network": {"line_planes": True}}
+    winning_lines = _LINES
 
     def initial_state(self) -> ConnectFourState:
         return ConnectFourState(0, 0)

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from alphazero.errors import UserError
-from alphazero.games.game import ByteArray, Game, GameContractError, IllegalMoveError, Symmetry
+from alphazero.games.game import ByteArray, Game, GameContractError, IllegalMoveError, Symmetry, winning_lines
 from alphazero.games.states_contract import check_states
 
 # Texts that are no move in any notation.
@@ -95,6 +95,22 @@ def _check_attributes(game: Game) -> None:
         _is_integer(game.temperature_moves) and game.temperature_moves >= 0,
         "temperature_moves",
         "an integer of at least 0",
+    )
+    lines = winning_lines(game)
+    cells = range(shape[1] * shape[2])
+    require(
+        isinstance(lines, tuple)
+        and all(isinstance(line, tuple) and set(line) <= set(cells) for line in lines),
+        "winning_lines",
+        f"a tuple of tuples of cells, 0 .. {cells[-1]}",
+    )
+    require(
+        all(2 <= len(line) == len(set(line)) == len(lines[0]) for line in lines),
+        "winning_lines",
+        "lines of the same length, at least 2, with each cell once",
+    )
+    require(
+        not lines or shape[0] >= 2, "observation_shape", "of two planes or more, own and opponent's stones"
     )
 
 
@@ -191,7 +207,23 @@ def _check_position(visit: _Visit, symmetries: tuple[Symmetry, ...]) -> list[int
         wrong = np.argwhere(_encoded(visit.game, other, 0) != expected)
         if len(wrong):
             visit.fail(axiom, f"encode differs after the same game, first at {_place(wrong)}")
+    _check_lines(visit, value, planes)
     return legal
+
+
+def _check_lines(visit: _Visit, value: float | None, planes: ByteArray) -> None:
+    """Check that `winning_lines`, if there are any, say who has won by the stones in planes 0 and 1 [C, H*W]."""
+    lines = winning_lines(visit.game)
+    if not lines:
+        return
+    axiom = "who fills one of the winning_lines has won, and nobody else"
+    if np.any((planes[:2] > 1) | (planes[0] & planes[1])):
+        visit.fail(axiom, "planes 0 and 1 of encode are not own and opponent's stones, 1 where there is one")
+    own, opponents = (any(plane[list(line)].all() for line in lines) for plane in planes[:2])
+    expected = {(False, False): (None, 0.0), (True, False): (1.0,), (False, True): (-1.0,)}
+    if value not in expected.get((own, opponents), ()):
+        filled = " and ".join(text for text, full in (("own stones", own), ("opponent's", opponents)) if full)
+        visit.fail(axiom, f"terminal_value is {value}, and a line is filled by {filled or 'nobody'}")
 
 
 def _check_legal_actions(visit: _Visit) -> list[int]:

@@ -32,6 +32,7 @@ from alphazero.errors import UserError
 IntArray = npt.NDArray[np.int32]
 ByteArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]
+Line = tuple[int, ...]  # cells of a board, numbered row by row from the top
 
 
 class IllegalMoveError(ValueError):
@@ -119,6 +120,9 @@ class Game(Protocol):
     """The rules of one game, one position at a time, in plain Python.
 
     Stateless: one instance may be shared by everything in a process. A state is any immutable object.
+
+    Two more attributes are optional: `config_defaults`, settings that suit the game (tables as in a TOML file), and
+    `winning_lines`, see the function of that name.
     """
 
     name: str
@@ -169,6 +173,26 @@ class Game(Protocol):
     def native_states(self, num_trees: int) -> States | None:
         """Return a compiled arena, or None where there is none (not built, or a plug-in game)."""
         ...
+
+
+def winning_lines(game: object) -> tuple[Line, ...]:
+    """Return `game.winning_lines`: the lines that win for whoever fills one with stones; none without that attribute.
+
+    A game that names them is won by nothing else, all its lines have the same length, and planes 0 and 1 of its
+    observations are 1 where the player to move and the opponent have a stone.
+    """
+    lines: tuple[Line, ...] = getattr(game, "winning_lines", ())
+    return lines
+
+
+def require_winning_lines(game: Game, setting: str) -> tuple[Line, ...]:
+    """Return `winning_lines(game)`; UserError that blames `setting`, which is true, if there are none."""
+    lines = winning_lines(game)
+    if not lines:
+        raise UserError(
+            f"{setting} is true, but the game {game.name!r} names no lines that win (winning_lines); set it to false"
+        )
+    return lines
 
 
 class PythonStates:

@@ -45,6 +45,7 @@ class TicTacToe:
     plane_scale: tuple[float, ...] = (1.0, 1.0)  # both planes hold zeros and ones already
     root_noise_alpha = 2.0  # 10 / 5, about half of the cells being empty on average
     temperature_moves = 4
+    winning_lines = _LINES
 
     def initial_state(self) -> TicTacToeState:
         return TicTacToeState((0,) * (SIZE * SIZE))

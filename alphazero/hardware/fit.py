@@ -7,10 +7,11 @@ experiment or on the command line) is never changed; if it does not fit, a warni
 What device memory is estimated to hold, in bytes, with float32 throughout (half precision needs less):
 
     position    P = filters * H * W * 4                       one tensor of the tower
+    lines       6 (K - 1) * (lines of K cells + H * W) * 4    line planes, if there are any, and on the way to them
     weights     9 * (planes * filters + 2 * blocks * filters**2) * 4 + heads
                 + (2 * blocks + 1) * P                        position biases, if there are any
-    inference   batch * (observation * 5 + 6 * P)             uint8 and float32 input, live tensors
-    training    batch * (observation * 5 + (6 * blocks + 4) * P) + 4 * weights
+    inference   batch * (observation * 5 + 6 * P + lines)     uint8 and float32 input, live tensors
+    training    batch * (observation * 5 + (6 * blocks + 4) * P + lines) + 4 * weights
                                                               what backward keeps: input, normalised and
                                                               rectified, of two convolutions a block;
                                                               weights, gradients, two moments
@@ -107,6 +108,8 @@ def most_cached_positions(config: Config, hardware: Hardware, game: GameShape) -
 def network_bytes(network: NetworkConfig, game: GameShape) -> int:
     """Return the estimated size of the weights, float32."""
     planes, height, width = game.observation_shape
+    if network.line_planes:
+        planes += 2 * (len(_winning_lines(game)[0]) - 1)
     tower = 9 * (planes * network.filters + 2 * network.blocks * network.filters**2)
     if network.position_bias:
         tower += (2 * network.blocks + 1) * network.filters * height * width
@@ -124,6 +127,7 @@ def inference_bytes(config: Config, game: GameShape, batch_size: int) -> int:
     """Return the estimated device memory of one forward pass of `batch_size` rows."""
     planes, height, width = game.observation_shape
     row = 5 * planes * height * width + 6 * 4 * config.network.filters * height * width
+    row += _line_planes_bytes(config.network, game)
     return batch_size * row + network_bytes(config.network, game)
 
 
@@ -141,7 +145,23 @@ def _training_bytes(network: NetworkConfig, game: GameShape, batch_size: int) ->
     planes, height, width = game.observation_shape
     kept = 6 * network.blocks + 4
     row = 5 * planes * height * width + kept * 4 * network.filters * height * width
+    row += _line_planes_bytes(network, game)
     return batch_size * row + 4 * network_bytes(network, game)
+
+
+def _line_planes_bytes(network: NetworkConfig, game: GameShape) -> int:
+    """Return the estimated size of one row's line planes, and of the open lines that they are counted from."""
+    if not network.line_planes:
+        return 0
+    _, height, width = game.observation_shape
+    lines = _winning_lines(game)
+    return 4 * 6 * (len(lines[0]) - 1) * (len(lines) + height * width)
+
+
+def _winning_lines(game: GameShape) -> tuple[tuple[int, ...], ...]:
+    """Return `alphazero.games.game.winning_lines(game)`, from a module below the games."""
+    lines: tuple[tuple[int, ...], ...] = getattr(game, "winning_lines", ())
+    return lines
 
 
 def replay_bytes_per_position(game: GameShape) -> int:

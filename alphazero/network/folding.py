@@ -8,11 +8,13 @@ before it:
 
 The game's plane scales go into the first convolution's weights in the same way (zero padding commutes with
 scaling), so that uint8 observations enter it directly. Everything is folded in float64 and rounded once.
-Position biases, if the network has them, are added to a convolution's result in place.
+Line planes (line_planes.py), if the network has them, are computed first; position biases are added to a convolution's
+result in place.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import torch
@@ -56,7 +58,12 @@ class FoldedNetwork:
         self._device = device
         self._blocks = network.architecture.config.blocks
         self._norm_eps = network.stem.norm.eps
-        self._plane_scale = network.plane_scale.detach().to("cpu", torch.float64)
+        self._line_planes = copy.deepcopy(network.line_planes)
+        scales = [network.plane_scale.detach().to("cpu", torch.float64)]
+        if self._line_planes is not None:
+            self._line_planes.to(device)
+            scales.append(torch.ones(1, self._line_planes.count, 1, 1, dtype=torch.float64))
+        self._input_scale = torch.cat(scales, dim=1)
         # name of a layer -> (weight, bias)
         self._parameters: dict[str, tuple[Tensor, Tensor]] = {}
         self._position_biases: dict[str, Tensor] = {}  # name of a layer that has one -> [1, F, H, W]
@@ -86,6 +93,8 @@ class FoldedNetwork:
             observations: uint8 [B, C, H, W] on the network's device.
         """
         features = observations.to(self.dtype)
+        if self._line_planes is not None:
+            features = torch.cat([features, self._line_planes(observations).to(self.dtype)], dim=1)
         if self.layout == ONEDNN:
             features = features.to_mkldnn()
         elif self.layout == CHANNELS_LAST:
@@ -112,7 +121,7 @@ class FoldedNetwork:
         scale = entry("norm.weight") / torch.sqrt(entry("norm.running_var") + self._norm_eps)
         weight = entry("convolution.weight") * scale.view(-1, 1, 1, 1)
         if name == "stem":
-            weight = weight * self._plane_scale
+            weight = weight * self._input_scale
         return weight.contiguous(), entry("norm.bias") - entry("norm.running_mean") * scale
 
     def _store(self, name: str, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:

@@ -48,6 +48,7 @@ class OpenVinoEngine:
         self.max_batch = max_batch
         self._architecture = network.architecture
         self._plane_scale = network.plane_scale.numpy()
+        self._line_planes = network.line_planes
         self._norm_eps = network.stem.norm.eps
         self._core: Any = openvino.Core()
         self._settings = {
@@ -94,7 +95,10 @@ class OpenVinoEngine:
             return opset13.reshape(opset13.relu(convolve(name, features)), flat, True)
 
         observations = opset13.parameter([-1, *self._architecture.observation_shape], np.uint8)
-        features = opset13.multiply(opset13.convert(observations, "f32"), self._plane_scale)
+        stones = opset13.convert(observations, "f32")
+        features = opset13.multiply(stones, self._plane_scale)
+        if self._line_planes is not None:
+            features = opset13.concat([features, self._planes_of_lines(stones)], axis=1)
         features = opset13.relu(convolve("stem", features))
         for block in range(self._architecture.config.blocks):
             inner = opset13.relu(convolve(f"blocks.{block}.first", features))
@@ -103,3 +107,25 @@ class OpenVinoEngine:
         values = opset13.tanh(opset13.squeeze(linear("value_output", hidden), np.array([1], np.int64)))
         policy_logits = linear("policy_output", head("policy_convolution", features))
         return Model([policy_logits, values], [observations], "policy_value_network")
+
+    def _planes_of_lines(self, observations: Any) -> Any:
+        """Return `LinePlanes.forward` as part of an OpenVINO model."""
+        from openvino import opset13
+
+        assert self._line_planes is not None
+        _, rows, columns = self._architecture.observation_shape
+        cells_in_lines = self._line_planes.cells_in_lines.numpy()
+        both = np.array([0, 1], np.int64)
+        channels = np.int64(1)
+        players = opset13.gather(observations, both, channels)
+        stones = opset13.reshape(players, np.array([0, 2, rows * columns], np.int64), True)
+        in_lines = opset13.matmul(stones, cells_in_lines, False, False)
+        others = opset13.gather(in_lines, both[::-1].copy(), channels)
+        length = np.float32(self._line_planes.length)
+        alone = opset13.unsqueeze(opset13.subtract(in_lines, opset13.multiply(others, length)), np.int64(1))
+        open_lines = opset13.convert(opset13.equal(alone, self._line_planes.stones.numpy()), "f32")
+        through_cells = opset13.matmul(open_lines, cells_in_lines, False, True)
+        taken = opset13.reduce_sum(stones, channels, True)
+        empty = opset13.unsqueeze(opset13.subtract(np.float32(1.0), taken), np.int64(1))
+        shape = np.array([0, self._line_planes.count, rows, columns], np.int64)
+        return opset13.reshape(opset13.multiply(through_cells, empty), shape, True)

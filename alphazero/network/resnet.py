@@ -1,6 +1,6 @@
 """The policy and value network: a residual tower with two heads.
 
-    observation uint8 [B, C, H, W], each plane times its scale
+    observation uint8 [B, C, H, W], each plane times its scale, with `line_planes` those of line_planes.py beside them
       -> 3x3 convolution, batch norm, ReLU
       -> `blocks` residual blocks of two 3x3 convolutions each
       -> policy head: 1x1 convolution, batch norm, ReLU, linear          -> policy logits [B, A]
@@ -27,7 +27,8 @@ from torch import Tensor, nn
 
 from alphazero.config import NetworkConfig
 from alphazero.errors import UserError
-from alphazero.games.game import Game
+from alphazero.games.game import Game, Line, require_winning_lines
+from alphazero.network.line_planes import LinePlanes, line_plane_count
 
 # Standard deviation of the last layer of each head: the untrained prior is near uniform, the value near 0.
 _HEAD_INIT_STD = 0.01
@@ -44,6 +45,7 @@ class Architecture:
         num_actions: A.
         plane_scale: [C], factor of each plane.
         config: size of the network, and what it has beside the paper's.
+        winning_lines: of the game, if the network has planes of them.
     """
 
     game: str
@@ -51,6 +53,7 @@ class Architecture:
     num_actions: int
     plane_scale: tuple[float, ...]
     config: NetworkConfig
+    winning_lines: tuple[Line, ...] = ()
 
 
 class PolicyValueNetwork(nn.Module):
@@ -67,7 +70,11 @@ class PolicyValueNetwork(nn.Module):
         scale = torch.tensor(architecture.plane_scale, dtype=torch.float32).view(1, planes, 1, 1)
         self.register_buffer("plane_scale", scale, persistent=False)
         board = (rows, columns) if config.position_bias else None
-        self.stem = ConvolutionNorm(planes, config.filters, 3, board)
+        self.line_planes = (
+            LinePlanes(architecture.winning_lines, (rows, columns)) if config.line_planes else None
+        )
+        inputs = planes + line_plane_count(architecture.winning_lines)
+        self.stem = ConvolutionNorm(inputs, config.filters, 3, board)
         self.blocks = nn.ModuleList(ResidualBlock(config.filters, board) for _ in range(config.blocks))
         self.policy_convolution = ConvolutionNorm(config.filters, config.policy_filters, kernel=1)
         self.policy_output = nn.Linear(config.policy_filters * rows * columns, architecture.num_actions)
@@ -83,6 +90,8 @@ class PolicyValueNetwork(nn.Module):
             observations: uint8 or floating [B, C, H, W], not yet scaled.
         """
         features = observations.to(self.plane_scale.dtype) * self.plane_scale
+        if self.line_planes is not None:
+            features = torch.cat([features, self.line_planes(observations)], dim=1)
         features = torch.relu(self.stem(features))
         for block in self.blocks:
             features = block(features)
@@ -140,7 +149,11 @@ class ResidualBlock(nn.Module):
 
 
 def build_network(game: Game, config: NetworkConfig) -> PolicyValueNetwork:
-    """Return a freshly initialised network for `game`, on the CPU; draws from torch's global generator."""
+    """Return a freshly initialised network for `game`, on the CPU; draws from torch's global generator.
+
+    Raises UserError for `line_planes` in a game that names no winning lines.
+    """
+    lines = require_winning_lines(game, "network.line_planes") if config.line_planes else ()
     return PolicyValueNetwork(
         Architecture(
             game=game.name,
@@ -148,6 +161,7 @@ def build_network(game: Game, config: NetworkConfig) -> PolicyValueNetwork:
             num_actions=game.num_actions,
             plane_scale=tuple(float(scale) for scale in game.plane_scale),
             config=config,
+            winning_lines=lines,
         )
     )
 
@@ -170,6 +184,7 @@ def network_from_metadata(metadata: Mapping[str, str]) -> PolicyValueNetwork:
             num_actions=int(fields["num_actions"]),
             plane_scale=tuple(float(scale) for scale in fields["plane_scale"]),
             config=_network_config(fields["config"]),
+            winning_lines=tuple(tuple(map(int, line)) for line in fields.get("winning_lines", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import tomli
 
+from alphazero.config import network_in_words
 from alphazero.metrics.catalog import find_metric, format_metric
 from alphazero.report import benchmark_plots, plots
 from alphazero.report.benchmark_data import Document, engine_speeds, ladder_windows, usable_cores
@@ -307,12 +308,11 @@ def _failures(rows: pd.DataFrame) -> list[str]:
 
 
 def _origin(document: Document) -> str:
-    network = document["network"]
     parts = (
         str(document["hardware"]["machine"]),
         f"hardware profile {document['hardware_profile']}",
         f"device {document['device']}",
-        f"{network['blocks']} blocks of {network['filters']} filters",
+        network_in_words(document["network"]),
         f"{document['simulations']} simulations a move",
         str(document["provenance"]["time_utc"])[:10],
     )

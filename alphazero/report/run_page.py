@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from alphazero.config import network_in_words
 from alphazero.metrics.catalog import aggregate, find_metric, format_metric
 from alphazero.report import plots
 from alphazero.report.figure import figure
@@ -242,21 +243,15 @@ def _origin(run: RunData) -> str:
         parts.append(f"on {run.hardware['machine']}" if run.hardware else "")
     network, search = config.get("network"), config.get("search")
     if isinstance(network, dict) and {"blocks", "filters"} <= set(network):
-        parts.append(_size(network))
+        parts.append(network_in_words(network))
         final = _final_network(config, network)
         if final is not None:
-            parts[-1] += f", the agent: {_size(final)}"
+            parts[-1] += f", the agent: {network_in_words(final)}"
     if isinstance(search, dict) and "simulations" in search:
         parts.append(f"{search['simulations']} simulations a move")
     if (run.provenance or {}).get("time_utc"):
         parts.append(text_of((run.provenance or {})["time_utc"])[:10])
     return " · ".join(parts)
-
-
-def _size(network: Mapping[str, Any]) -> str:
-    """Return a network's size in words."""
-    with_biases = " with position biases" if network.get("position_bias") else ""
-    return f"{network['blocks']} blocks of {network['filters']} filters{with_biases}"
 
 
 def _final_network(config: Mapping[str, Any], network: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -269,8 +269,8 @@ class TrainingRun:
         size = network.architecture.config
         seconds = 60 * config.training.final_minutes
         self.progress.note(
-            f"self-play has ended; for {seconds:.0f} s a final network, {size.blocks} blocks of {size.filters} "
-            f"filters, learns from its {len(self.replay_buffer)} positions"
+            f"self-play has ended; for {seconds:.0f} s a final network, {size.in_words()}, learns from its "
+            f"{len(self.replay_buffer)} positions"
         )
         training = replace(config.training, learning_rate=FINAL_RATE_SHARE * config.training.learning_rate)
         learner = Learner(network, training, self.device)

@@ -51,6 +51,16 @@ class HalfAPoint(TicTacToe):
         return None if value is None else value / 2 + 0.25
 
 
+class ForgetsALine(TicTacToe):
+    winning_lines = TicTacToe.winning_lines[:-1]
+
+
+class SwapsThePlayers(TicTacToe):
+    def encode(self, state: TicTacToeState, out: ByteArray) -> None:
+        super().encode(state, out)
+        out[:] = out[::-1].copy()
+
+
 class LongerThanItSays(TicTacToe):
     max_game_length = 4
 
@@ -161,6 +171,8 @@ class SymmetryOfTheWrongType(TicTacToe):
         (LegalActionsAreAnArray, "list of integers"),
         (ActionOutOfRange, "actions are 0 .. 8"),
         (HalfAPoint, "-1, 0, 1 or None"),
+        (ForgetsALine, "terminal_value is -1.0, and a line is filled by nobody"),
+        (SwapsThePlayers, "terminal_value is -1.0, and a line is filled by own stones"),
         (LongerThanItSays, "ends within 4 moves"),
         (MoreMovesThanItSays, "at most 8 actions"),
         (EncodesOnlyOnes, "encode fills the whole array"),
@@ -205,6 +217,10 @@ def test_report_shows_the_moves_and_the_board() -> None:
         ("root_noise_alpha", -1.0, "positive number"),
         ("temperature_moves", -1, "at least 0"),
         ("name", "", "not empty"),
+        ("winning_lines", ((0, 1, 9),), r"tuples of cells, 0 \.\. 8"),
+        ("winning_lines", [(0, 1, 2)], "a tuple of tuples"),
+        ("winning_lines", ((0, 1), (0, 1, 2)), "lines of the same length"),
+        ("winning_lines", ((0, 0, 1),), "each cell once"),
     ],
 )
 def test_impossible_attribute_is_named(attribute: str, value: Any, message: str) -> None:

@@ -125,6 +125,19 @@ def test_estimates_worked_out_by_hand() -> None:
     assert network_bytes(biased, BOARD) == 6392 + 3 * 672
 
 
+def test_line_planes_count_as_inputs_and_with_what_they_are_counted_from() -> None:
+    without = Config(network=NetworkConfig(1, 4))
+    config = replace(without, network=replace(without.network, line_planes=True))
+    lines = SimpleNamespace(**vars(BOARD), winning_lines=((0, 1, 2, 3), (1, 2, 3, 4)))
+    # 6 more planes enter the first convolution, 9 weights of 4 bytes for each of 4 filters
+    weights = 6 * 9 * 4 * 4
+    assert network_bytes(config.network, lines) == network_bytes(without.network, lines) + weights
+    # a row: 18 numbers for each of 2 lines and 42 cells
+    row = 18 * (2 + 42) * 4
+    assert inference_bytes(config, lines, 10) == inference_bytes(without, lines, 10) + 10 * row + weights
+    assert training_bytes(config, lines, 10) == training_bytes(without, lines, 10) + 10 * row + 4 * weights
+
+
 def test_a_final_network_counts_where_it_is_the_larger_one_and_not_in_a_run_of_few_steps(
     machine: Callable[..., Hardware],
 ) -> None:

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import torch
 
+from alphazero.config import NetworkConfig
 from alphazero.errors import UserError
 from alphazero.network import engines
 from alphazero.network.compiled_engine import _reason
 from alphazero.network.engines import candidate_engines, make_engine
 from alphazero.network.frozen_engine import computes_in_bfloat16
 from alphazero.network.resnet import PolicyValueNetwork
-from tests.network.test_engines import both_networks, observations, reference, trained_looking_network
+from tests.network.test_engines import all_networks, observations, reference, trained_looking_network
 
 ROOT = Path(__file__).resolve().parents[2]
 ODD_SIZES = (0, 1, 2, 15, 16, 17, 37, 64, 100)  # around the fewest rows (16) and the largest batch (64)
@@ -49,9 +50,9 @@ def assert_answers_in_float32(engine: engines.InferenceEngine, network: PolicyVa
 
 @pytest.mark.slow
 @needs_compiler
-@both_networks
-def test_odd_batches_and_new_weights_are_answered_without_compiling_again(position_bias: bool) -> None:
-    network, newer = (trained_looking_network(seed, position_bias) for seed in (0, 1))
+@all_networks
+def test_odd_batches_and_new_weights_are_answered_without_compiling_again(config: NetworkConfig) -> None:
+    network, newer = (trained_looking_network(seed, config) for seed in (0, 1))
     before = compilations()
     engine = compiled_engine(network)
     assert engine.name == "compiled"
@@ -74,9 +75,9 @@ def test_odd_batches_and_new_weights_are_answered_without_compiling_again(positi
 @pytest.mark.slow
 @needs_compiler
 @pytest.mark.skipif(not computes_in_bfloat16(), reason="this CPU has no bfloat16 instructions")
-@both_networks
-def test_bfloat16_stays_near_float32_without_compiling_again(position_bias: bool) -> None:
-    network = trained_looking_network(0, position_bias)
+@all_networks
+def test_bfloat16_stays_near_float32_without_compiling_again(config: NetworkConfig) -> None:
+    network = trained_looking_network(0, config)
     engine = compiled_engine(network, half=True)
     assert engine.name == "compiled bfloat16"
     made = compilations()
@@ -111,6 +112,7 @@ def test_nothing_is_compiled_in_mid_game_on_cuda() -> None:
 
 NO_COMPILER = """
 import torch
+from alphazero.config import NetworkConfig
 from alphazero.config import NetworkConfig
 from alphazero.errors import UserError
 from alphazero.games.registry import get_game

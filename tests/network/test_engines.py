@@ -6,6 +6,7 @@ import torch
 
 from alphazero.config import NetworkConfig
 from alphazero.errors import UserError
+from alphazero.games.game import winning_lines
 from alphazero.games.registry import get_game
 from alphazero.network.engine_protocol import PipelinedEngine
 from alphazero.network.engines import make_engine, resolve_device
@@ -18,13 +19,19 @@ from alphazero.network.resnet import Architecture, PolicyValueNetwork, build_net
 GAME = get_game("connect_four")
 
 
+PAPERS = NetworkConfig()
+BIASED = NetworkConfig(position_bias=True)
+WITH_LINES = NetworkConfig(line_planes=True)
+
+
 def trained_looking_network(
-    seed: int, position_bias: bool = False, plane_scale: tuple[float, ...] = (1.0, 1.0)
+    seed: int, config: NetworkConfig = PAPERS, plane_scale: tuple[float, ...] = (1.0, 1.0)
 ) -> PolicyValueNetwork:
     """Return a network none of whose parameters and batch-norm statistics has its initial value."""
     torch.manual_seed(seed)
-    config = NetworkConfig(position_bias=position_bias)
-    network = PolicyValueNetwork(Architecture("connect_four", GAME.observation_shape, 7, plane_scale, config))
+    lines = winning_lines(GAME) if config.line_planes else ()
+    architecture = Architecture("connect_four", GAME.observation_shape, 7, plane_scale, config, lines)
+    network = PolicyValueNetwork(architecture)
     for name, tensor in network.state_dict().items():
         if tensor.dtype.is_floating_point and tensor.dim() == 1:
             tensor += 0.5 * torch.rand_like(tensor)
@@ -45,16 +52,18 @@ def reference(network: PolicyValueNetwork, inputs: np.ndarray) -> tuple[np.ndarr
     return logits.numpy(), values.numpy()
 
 
-both_networks = pytest.mark.parametrize("position_bias", [False, True])
+all_networks = pytest.mark.parametrize(
+    "config", [PAPERS, BIASED, WITH_LINES], ids=["paper", "position_bias", "line_planes"]
+)
 needs_openvino = pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
 OPENVINO = pytest.param("openvino", marks=needs_openvino)
 
 
 @pytest.mark.parametrize("name", ["eager", "frozen", "auto", OPENVINO])
 @pytest.mark.parametrize("rows", [0, 1, 16, 37])
-@both_networks
-def test_engine_on_cpu_equals_the_network_in_float32(name: str, rows: int, position_bias: bool) -> None:
-    network = trained_looking_network(0, position_bias)
+@all_networks
+def test_engine_on_cpu_equals_the_network_in_float32(name: str, rows: int, config: NetworkConfig) -> None:
+    network = trained_looking_network(0, config)
     engine = make_engine(
         name, network, device="cpu", use_amp=False, max_batch=16
     )  # 37 rows: pieces of 16, 16 and 5
@@ -67,10 +76,10 @@ def test_engine_on_cpu_equals_the_network_in_float32(name: str, rows: int, posit
 
 
 @pytest.mark.parametrize("name", ["eager", "frozen", OPENVINO])
-@both_networks
-def test_new_weights_replace_the_old_ones(name: str, position_bias: bool) -> None:
-    engine = make_engine(name, trained_looking_network(0, position_bias), device="cpu", use_amp=False)
-    newer = trained_looking_network(1, position_bias)
+@all_networks
+def test_new_weights_replace_the_old_ones(name: str, config: NetworkConfig) -> None:
+    engine = make_engine(name, trained_looking_network(0, config), device="cpu", use_amp=False)
+    newer = trained_looking_network(1, config)
     engine.load_weights(newer.state_dict())
     logits, values = engine.evaluate(observations(8))
     expected_logits, expected_values = reference(newer, observations(8))
@@ -78,9 +87,9 @@ def test_new_weights_replace_the_old_ones(name: str, position_bias: bool) -> Non
     np.testing.assert_allclose(values, expected_values, atol=1e-5)
 
 
-@both_networks
-def test_training_the_network_on_does_not_change_an_engine_made_from_it(position_bias: bool) -> None:
-    network = trained_looking_network(0, position_bias)
+@all_networks
+def test_training_the_network_on_does_not_change_an_engine_made_from_it(config: NetworkConfig) -> None:
+    network = trained_looking_network(0, config)
     engines = [make_engine(name, network, device="cpu", use_amp=False) for name in ("eager", "frozen")]
     before = [engine.evaluate(observations(4))[0].copy() for engine in engines]
     with torch.no_grad():
@@ -91,9 +100,11 @@ def test_training_the_network_on_does_not_change_an_engine_made_from_it(position
 
 
 @pytest.mark.parametrize("layout", [CONTIGUOUS, CHANNELS_LAST, ONEDNN])
-@both_networks
-def test_folding_takes_plane_scales_and_channels_last_weights_along(layout: str, position_bias: bool) -> None:
-    network = trained_looking_network(2, position_bias, plane_scale=(1.0, 0.01))
+@all_networks
+def test_folding_takes_plane_scales_and_channels_last_weights_along(
+    layout: str, config: NetworkConfig
+) -> None:
+    network = trained_looking_network(2, config, plane_scale=(1.0, 0.01))
     network.to(memory_format=torch.channels_last)
     inputs = observations(8) * np.array([1, 50], dtype=np.uint8)[:, None, None]
     with torch.inference_mode():
@@ -106,7 +117,7 @@ def test_folding_takes_plane_scales_and_channels_last_weights_along(layout: str,
 
 @pytest.mark.parametrize("layout", [CONTIGUOUS, CHANNELS_LAST])
 def test_new_weights_go_to_the_same_addresses(layout: str) -> None:
-    network, newer = (trained_looking_network(seed, position_bias=True) for seed in (0, 1))
+    network, newer = (trained_looking_network(seed, BIASED) for seed in (0, 1))
     folded = FoldedNetwork(network, torch.device("cpu"), layout=layout)
 
     def addresses() -> list[int]:
@@ -151,11 +162,11 @@ def test_buckets_double_up_to_the_largest_batch() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("use_amp", "tolerance"), [(False, 2e-3), (True, 5e-2)])
 @pytest.mark.parametrize("name", ["eager", "graphs", pytest.param("compiled", marks=pytest.mark.slow)])
-@both_networks
+@all_networks
 def test_engine_on_cuda_is_close_to_float32_on_cpu(
-    name: str, use_amp: bool, tolerance: float, position_bias: bool
+    name: str, use_amp: bool, tolerance: float, config: NetworkConfig
 ) -> None:
-    first, newer = (trained_looking_network(seed, position_bias) for seed in (0, 1))
+    first, newer = (trained_looking_network(seed, config) for seed in (0, 1))
     engine = make_engine(name, first, device="cuda", use_amp=use_amp, max_batch=64)
     for network in (first, newer):
         engine.load_weights(network.state_dict())
@@ -207,9 +218,9 @@ def test_a_network_of_another_game_is_evaluated_by_the_folded_engines(name: str)
 
 @pytest.mark.skipif(not computes_in_bfloat16(), reason="this CPU has no bfloat16 instructions")
 @pytest.mark.parametrize("name", ["frozen", OPENVINO])
-@both_networks
-def test_bfloat16_on_a_cpu_stays_near_float32(name: str, position_bias: bool) -> None:
-    network = trained_looking_network(0, position_bias)
+@all_networks
+def test_bfloat16_on_a_cpu_stays_near_float32(name: str, config: NetworkConfig) -> None:
+    network = trained_looking_network(0, config)
     inputs = observations(300)
     engine = make_engine(name, network, device="cpu", use_amp=True)
     assert engine.name == f"{name} bfloat16"

@@ -39,6 +39,7 @@ def observations() -> torch.Tensor:
         {"blocks": 4},
         {"filters": 12},
         {"position_bias": True},
+        {"line_planes": True},
         {"policy_filters": 5, "value_filters": 4, "value_hidden": 16},
         {"blocks": 3, "filters": 12, "policy_filters": 5, "value_hidden": 16, "position_bias": True},
     ],

@@ -1,0 +1,88 @@
+"""Input planes for games that are won by completing a line: what each player has in the lines that are still open.
+
+For a game whose lines have K cells, 2 (K - 1) planes: for k = 1 .. K-1, first of the player to move, then of the
+opponent, each empty cell holds the number of lines through it in which that player has k stones and the other none.
+With k = K-1 that is where a stone wins at once.
+
+A convolution finds them too, given enough layers and positions; told, a small network learns the rest from fewer of
+both. What it gains is measured in docs/decisions/0020-line-planes.md. Features of a game beside its board are not in
+AlphaZero; Wu, 'Accelerating Self-Play Learning in Go' (2019), has them for Go (liberties, ladders). Lines that one
+player can still complete are what Connect Four's theory is about (Allis, 'A knowledge-based approach of Connect-Four',
+1988).
+
+Axis letters: B batch, C planes, H rows, W columns, N = H * W cells, L lines, K cells of a line.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from alphazero.games.game import Line
+
+try:
+    from alphazero.network._line_planes import fill as _fill
+except ImportError:  # not built
+    _fill = None
+
+
+def line_plane_count(lines: tuple[Line, ...]) -> int:
+    """Return how many planes `LinePlanes` gives for these lines: 2 (K - 1), 0 if there are none."""
+    return 2 * (len(lines[0]) - 1) if lines else 0
+
+
+class LinePlanes(nn.Module):
+    """Computes the planes from observations; has no weights.
+
+    Args:
+        lines: the game's winning lines, all of the same length K; cells row by row.
+        board: (H, W).
+    """
+
+    cells_in_lines: Tensor
+    stones: Tensor
+
+    def __init__(self, lines: tuple[Line, ...], board: tuple[int, int]) -> None:
+        super().__init__()
+        self.count = line_plane_count(lines)
+        self.length = len(lines[0])
+        self._lines = np.array(lines, np.int32)  # [L, K]
+        cells_in_lines = torch.zeros(board[0] * board[1], len(lines))
+        for number, line in enumerate(lines):
+            cells_in_lines[list(line), number] = 1.0
+        # Not persistent: they belong to the game, and stand in the metadata of a weights file.
+        self.register_buffer("cells_in_lines", cells_in_lines, persistent=False)  # [N, L]
+        stones = torch.arange(1.0, self.length).view(-1, 1, 1)
+        self.register_buffer("stones", stones, persistent=False)  # k [K-1, 1, 1]
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Return the planes, [B, 2 (K - 1), H, W], in the precision of this module's buffers.
+
+        Args:
+            observations: uint8 or floating [B, C, H, W], not scaled; planes 0 and 1 are 1 where the player to move and
+                the opponent have a stone, and 0 elsewhere.
+        """
+        native = _fill is not None and not torch.compiler.is_compiling()
+        if native and observations.device.type == "cpu" and observations.dtype is torch.uint8:
+            planes = self._filled(observations.flatten(2))
+        else:
+            planes = self._computed(observations.flatten(2))
+        return planes.view(len(observations), self.count, *observations.shape[2:])
+
+    def _computed(self, observations: Tensor) -> Tensor:
+        """Return the planes of observations [B, C, N], [B, 2 (K - 1), N], by two matrix products."""
+        stones = observations[:, :2].to(self.cells_in_lines.dtype)
+        in_lines = stones @ self.cells_in_lines  # [B, 2, L]
+        # k where a player has k stones and the other none, 0 or less elsewhere
+        alone = in_lines - self.length * in_lines.flip(1)
+        open_lines = (alone.unsqueeze(1) == self.stones).to(stones.dtype)  # [B, K-1, 2, L]
+        through_cells = open_lines @ self.cells_in_lines.T  # [B, K-1, 2, N]
+        empty = 1.0 - stones.sum(1)
+        return through_cells * empty[:, None, None, :]
+
+    def _filled(self, observations: Tensor) -> Tensor:
+        """Do what `_computed` does in compiled code (`_line_planes.pyx`)."""
+        planes = torch.empty(len(observations), self.count, observations.shape[2])
+        _fill(observations.contiguous().numpy(), self._lines, planes.numpy())
+        return planes.to(self.cells_in_lines.dtype)

@@ -1,0 +1,116 @@
+"""Line planes say what each player has in the lines that are still open, in torch and in compiled code alike."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from alphazero.config import NetworkConfig
+from alphazero.config_loading import resolve_config
+from alphazero.errors import UserError
+from alphazero.games.game import Game, winning_lines
+from alphazero.games.registry import get_game
+from alphazero.network import line_planes
+from alphazero.network.line_planes import LinePlanes
+from alphazero.network.resnet import build_network, network_from_metadata, network_metadata
+
+needs_compiled_code = pytest.mark.skipif(line_planes._fill is None, reason="native code is not built")
+
+
+def planes_of(game: Game) -> LinePlanes:
+    return LinePlanes(winning_lines(game), game.observation_shape[1:])
+
+
+def observation_after(game: Game, moves: list[int]) -> torch.Tensor:
+    state = game.initial_state()
+    for move in moves:
+        state = game.step(state, move)
+    observation = np.zeros((1, *game.observation_shape), np.uint8)
+    game.encode(state, observation[0])
+    return torch.from_numpy(observation)
+
+
+def random_observations(game: Game, count: int) -> torch.Tensor:
+    generator = random.Random(0)
+    found = []
+    while len(found) < count:
+        moves: list[int] = []
+        state = game.initial_state()
+        while (legal := game.legal_actions(state)) and len(found) < count:
+            found.append(observation_after(game, moves))
+            moves.append(generator.choice(legal))
+            state = game.step(state, moves[-1])
+    return torch.cat(found)
+
+
+def test_three_in_a_row_are_a_win_at_both_ends() -> None:
+    # x has 1, 2 and 3 of the bottom row, o the cells above 1 and 2; o is to move
+    planes = planes_of(get_game("connect_four"))(
+        observation_after(get_game("connect_four"), [1, 1, 2, 2, 3])
+    )[0]
+    opponents_three, own_three = planes[5], planes[4]
+    assert opponents_three.nonzero().tolist() == [[5, 0], [5, 4]]
+    assert not own_three.any()
+    own_two = planes[2]
+    # row 4: 0-3, 1-4; beside both stones 0, 3 and 4 are empty, and 3 is in both lines
+    assert own_two[4].tolist() == [1.0, 0.0, 0.0, 2.0, 1.0, 0.0, 0.0]
+
+
+def test_an_empty_board_and_blocked_lines_give_nothing() -> None:
+    game = get_game("tic_tac_toe")
+    planes = planes_of(game)
+    assert planes.count == 4
+    assert not planes(observation_after(game, [])).any()
+    # x . .      x (to move) has the left column and the diagonal through the centre taken from it
+    # o o .
+    # x . .
+    own_one, opponents_one, own_two, opponents_two = planes(observation_after(game, [0, 3, 6, 4]))[0]
+    assert own_one.flatten().tolist() == [0, 1, 1, 0, 0, 0, 0, 1, 1]
+    assert opponents_one.flatten().tolist() == [0, 1, 0, 0, 0, 0, 0, 1, 0]
+    assert not own_two.any()
+    assert opponents_two.flatten().tolist() == [0, 0, 0, 0, 0, 1, 0, 0, 0]
+
+
+@needs_compiled_code
+@pytest.mark.parametrize("name", ["connect_four", "tic_tac_toe"])
+def test_compiled_code_and_torch_give_the_same(name: str) -> None:
+    game = get_game(name)
+    observations = random_observations(game, 500)
+    planes = planes_of(game)
+    compiled = planes(observations)
+    assert compiled.any()
+    assert torch.equal(compiled, planes(observations.float()))  # floating observations go through torch
+    assert planes(observations[:0]).shape == (0, planes.count, *game.observation_shape[1:])
+
+
+def test_a_mirrored_board_has_mirrored_planes() -> None:
+    game = get_game("connect_four")
+    observations = random_observations(game, 100)
+    planes = planes_of(game)
+    assert torch.equal(planes(observations.flip(3)), planes(observations).flip(3))
+
+
+def test_a_weights_file_knows_the_lines() -> None:
+    network = build_network(get_game("connect_four"), NetworkConfig(blocks=1, filters=4, line_planes=True))
+    assert network.stem.convolution.in_channels == 2 + 6
+    rebuilt = network_from_metadata(network_metadata(network))
+    assert rebuilt.architecture == network.architecture
+    rebuilt.load_state_dict(network.state_dict())
+    observations = random_observations(get_game("connect_four"), 20)
+    for ours, theirs in zip(rebuilt.eval()(observations), network.eval()(observations), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_connect_four_has_them_unless_told_otherwise() -> None:
+    assert resolve_config(profile="none").config.network.line_planes
+    plain = resolve_config(profile="none", overrides=["network.line_planes=false"])
+    assert not plain.config.network.line_planes
+
+
+def test_a_game_without_lines_refuses_them_by_name() -> None:
+    assert not resolve_config(game="chess", profile="none").config.network.line_planes
+    with pytest.raises(UserError, match=r"final_network\.line_planes is true, but the game 'chess' names no"):
+        resolve_config(game="chess", profile="none", overrides=["final_network.line_planes=true"])
+    with pytest.raises(UserError, match=r"network\.line_planes is true, but the game 'chess'"):
+        build_network(get_game("chess"), NetworkConfig(line_planes=True))
