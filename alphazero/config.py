@@ -155,6 +155,9 @@ class TrainingConfig:
     value_loss_weight: float = 1.0  # paper: 1
     weight_average_decay: float = 0.0  # a step, of the averaged weights that play; 0: the newest (paper)
     root_value_share: float = 0.0  # share of the search's root value in the value target (paper: 0)
+    # The rest of the value target is TD(lambda)'s return (Sutton 1988): the root values of the moves that follow, each
+    # with lambda times the weight of the one before, and what is left for the outcome. 1: the outcome (paper)
+    td_lambda: float = 1.0
     symmetries: bool = True  # train on a random symmetry of each position
     use_amp: bool = True  # half precision on CUDA, and on CPUs with bfloat16 instructions
     pinned_memory: bool = True  # page-locked batches on CUDA, copied while the step before computes

@@ -66,7 +66,7 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
     evaluate = cache if inference.cache_positions else engine.evaluate
     learner = Learner(network, training, device)
     replay_buffer = ReplayBuffer(
-        training.replay_capacity, game, training.symmetries, training.root_value_share
+        training.replay_capacity, game, training.symmetries, training.root_value_share, training.td_lambda
     )
     gate = replay_ratio_gate(training)
     games = GameGroup(

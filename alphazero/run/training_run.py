@@ -94,7 +94,11 @@ class TrainingRun:
         torch.manual_seed(config.run.seed)
         self.learner = Learner(build_network(self.game, config.network), training, self.device)
         self.replay_buffer = ReplayBuffer(
-            training.replay_capacity, self.game, training.symmetries, training.root_value_share
+            training.replay_capacity,
+            self.game,
+            training.symmetries,
+            training.root_value_share,
+            training.td_lambda,
         )
         self.gate = replay_ratio_gate(training)
         self._sampling = generator(config.run.seed, "replay sampling")

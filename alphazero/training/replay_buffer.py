@@ -37,7 +37,7 @@ class ReplayBuffer:
         capacity: positions kept, 1 or more.
         game: gives shapes, the number of actions and the symmetries.
         symmetries: sample a random symmetry of each position; False: positions as they were played.
-        root_value_share: of the search's root value in the value targets, see `value_targets`.
+        root_value_share, td_lambda: what the value targets are mixed from, see `value_targets`.
 
     Attributes:
         total_positions: positions of games ever added, those overwritten since included, side positions not.
@@ -45,7 +45,12 @@ class ReplayBuffer:
     """
 
     def __init__(
-        self, capacity: int, game: Game, symmetries: bool = True, root_value_share: float = 0.0
+        self,
+        capacity: int,
+        game: Game,
+        symmetries: bool = True,
+        root_value_share: float = 0.0,
+        td_lambda: float = 1.0,
     ) -> None:
         if capacity < 1:
             raise UserError(f"training.replay_capacity is {capacity}; it must be 1 or more")
@@ -56,6 +61,7 @@ class ReplayBuffer:
             )
         self.capacity = capacity
         self._root_value_share = root_value_share
+        self._td_lambda = td_lambda
         self.total_positions = 0
         self.total_episodes = 0
         self._shape = game.observation_shape
@@ -91,7 +97,7 @@ class ReplayBuffer:
         """
         if episode.side_positions is not None:
             self._add(episode.side_positions, episode.side_positions.values)
-        self._add(episode, value_targets(episode, self._root_value_share))
+        self._add(episode, value_targets(episode, self._root_value_share, self._td_lambda))
         with self._lock:
             self.total_positions += len(episode)
             self.total_episodes += 1

@@ -36,14 +36,34 @@ class Batch:
         return len(self.value_targets)
 
 
-def value_targets(episode: Episode, root_value_share: float = 0.0) -> npt.NDArray[np.float32]:
+def value_targets(
+    episode: Episode, root_value_share: float = 0.0, td_lambda: float = 1.0
+) -> npt.NDArray[np.float32]:
     """Return float32 [T], from -1 to 1, for the player to move at each position.
 
-    (1 - root_value_share) * outcome + root_value_share * root value of the search. AlphaZero uses the
-    outcome alone; the search's own opinion is biased but far less noisy.
+    (1 - root_value_share) * lambda-return + root_value_share * root value of the search. With td_lambda = 1 the return
+    is the outcome, which is all that AlphaZero uses; below, the searches between a position and the end of its game
+    have their say, the nearer ones more. What a search says is biased, but far less noisy than how the game ends.
+
+    Source: Sutton, 'Learning to predict by the methods of temporal differences' (1988).
     """
-    mixed = (1.0 - root_value_share) * episode.outcomes + root_value_share * episode.root_values
+    returns = episode.outcomes if td_lambda == 1.0 else _lambda_returns(episode, td_lambda)
+    mixed = (1.0 - root_value_share) * returns + root_value_share * episode.root_values
     return mixed.astype(np.float32)
+
+
+def _lambda_returns(episode: Episode, td_lambda: float) -> npt.NDArray[np.float64]:
+    """Return G [T], for the player to move: G[t] = (1 - lambda) * root value[t] - lambda * G[t+1].
+
+    Beyond the last move stands the outcome. A search without a trained network knows little: lambda is 1 there.
+    """
+    returns = np.empty(len(episode), np.float64)
+    following = float(episode.outcomes[-1])  # for the player to move in the position at hand
+    for move in reversed(range(len(episode))):
+        kept = td_lambda if episode.weights_versions[move] > 0 else 1.0
+        returns[move] = (1.0 - kept) * float(episode.root_values[move]) + kept * following
+        following = -returns[move]
+    return returns
 
 
 def padded_visits(

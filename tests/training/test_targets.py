@@ -1,4 +1,4 @@
-"""Visit counts become policy targets over legal actions."""
+"""Visit counts become policy targets over legal actions; outcomes and searches become value targets."""
 
 import dataclasses
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from alphazero.games.registry import get_game
-from alphazero.training.targets import NO_ACTION, padded_visits, visit_shares
+from alphazero.records import Episode
+from alphazero.training.targets import NO_ACTION, padded_visits, value_targets, visit_shares
 from tests.training.random_episode import play_episode
 
 
@@ -39,3 +40,40 @@ def test_counts_too_large_for_16_bits_are_halved_until_they_fit(visits: int, kep
     episode = play_episode(get_game("connect_four"), np.random.default_rng(0), moves=[3])
     episode = dataclasses.replace(episode, policy_visits=np.full(7, visits, dtype=np.int32))
     assert padded_visits(episode, width=7)[1].tolist() == [[kept] * 7]
+
+
+def three_moves(weights_versions: list[int]) -> Episode:
+    """Return a game of three moves that the player who begins has won."""
+    episode = play_episode(get_game("connect_four"), np.random.default_rng(0), moves=[3, 3, 3])
+    return dataclasses.replace(
+        episode,
+        outcomes=np.array([1, -1, 1], np.float32),
+        root_values=np.array([0.2, -0.4, 0.6], np.float32),
+        weights_versions=np.array(weights_versions, np.int32),
+    )
+
+
+@pytest.mark.parametrize(
+    ("root_value_share", "td_lambda", "expected"),
+    [
+        (0.0, 1.0, [1.0, -1.0, 1.0]),
+        (0.5, 1.0, [0.6, -0.7, 0.8]),
+        (1.0, 0.5, [0.2, -0.4, 0.6]),
+        (0.0, 0.0, [0.2, -0.4, 0.6]),
+        # 0.5 * 0.6 + 0.5 * 1 = 0.8; 0.5 * -0.4 - 0.5 * 0.8 = -0.6; 0.5 * 0.2 + 0.5 * 0.6 = 0.4
+        (0.0, 0.5, [0.4, -0.6, 0.8]),
+        (0.5, 0.5, [0.3, -0.5, 0.7]),
+    ],
+)
+def test_value_targets_worked_out_by_hand(
+    root_value_share: float, td_lambda: float, expected: list[float]
+) -> None:
+    targets = value_targets(three_moves([1, 1, 2]), root_value_share, td_lambda)
+    assert targets.dtype == np.float32
+    np.testing.assert_allclose(targets, expected, atol=1e-6)
+
+
+def test_a_search_without_a_trained_network_has_no_say_in_what_came_before() -> None:
+    # move 1 hands on what follows: 0.5 * 0.2 + 0.5 * 0.8 = 0.5
+    np.testing.assert_allclose(value_targets(three_moves([1, 0, 1]), 0.0, 0.5), [0.5, -0.8, 0.8], atol=1e-6)
+    assert value_targets(three_moves([0, 0, 0]), 0.0, 0.5).tolist() == [1.0, -1.0, 1.0]
