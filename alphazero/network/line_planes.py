@@ -27,17 +27,18 @@ except ImportError:  # not built
     _fill = None
 
 
-def line_plane_count(lines: tuple[Line, ...]) -> int:
-    """Return how many planes `LinePlanes` gives for these lines: 2 (K - 1), 0 if there are none."""
-    return 2 * (len(lines[0]) - 1) if lines else 0
-
-
 class LinePlanes(nn.Module):
     """Computes the planes from observations; has no weights.
 
     Args:
         lines: the game's winning lines, all of the same length K; cells row by row.
         board: (H, W).
+
+    Raises ValueError for lines that are not on such a board.
+
+    Attributes:
+        count: number of planes, 2 (K - 1).
+        length: K.
     """
 
     cells_in_lines: Tensor
@@ -45,10 +46,14 @@ class LinePlanes(nn.Module):
 
     def __init__(self, lines: tuple[Line, ...], board: tuple[int, int]) -> None:
         super().__init__()
-        self.count = line_plane_count(lines)
-        self.length = len(lines[0])
+        cells = board[0] * board[1]
         self._lines = np.array(lines, np.int32)  # [L, K]
-        cells_in_lines = torch.zeros(board[0] * board[1], len(lines))
+        # Compiled code trusts them.
+        if self._lines.ndim != 2 or self._lines.min() < 0 or self._lines.max() >= cells:
+            raise ValueError(f"winning lines are to be of one length, with cells from 0 to {cells - 1}")
+        self.length = self._lines.shape[1]
+        self.count = 2 * (self.length - 1)
+        cells_in_lines = torch.zeros(cells, len(lines))
         for number, line in enumerate(lines):
             cells_in_lines[list(line), number] = 1.0
         # Not persistent: they belong to the game, and stand in the metadata of a weights file.
@@ -77,9 +82,9 @@ class LinePlanes(nn.Module):
         # k where a player has k stones and the other none, 0 or less elsewhere
         alone = in_lines - self.length * in_lines.flip(1)
         open_lines = (alone.unsqueeze(1) == self.stones).to(stones.dtype)  # [B, K-1, 2, L]
-        through_cells = open_lines @ self.cells_in_lines.T  # [B, K-1, 2, N]
-        empty = 1.0 - stones.sum(1)
-        return through_cells * empty[:, None, None, :]
+        through_cells = (open_lines @ self.cells_in_lines.T).flatten(1, 2)
+        empty: Tensor = 1.0 - stones.sum(1, keepdim=True)
+        return through_cells * empty
 
     def _filled(self, observations: Tensor) -> Tensor:
         """Do what `_computed` does in compiled code (`_line_planes.pyx`)."""

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from alphazero.config import NetworkConfig
 from alphazero.errors import UserError
 from alphazero.games.game import Game, Line, require_winning_lines
-from alphazero.network.line_planes import LinePlanes, line_plane_count
+from alphazero.network.line_planes import LinePlanes
 
 # Standard deviation of the last layer of each head: the untrained prior is near uniform, the value near 0.
 _HEAD_INIT_STD = 0.01
@@ -73,7 +73,7 @@ class PolicyValueNetwork(nn.Module):
         self.line_planes = (
             LinePlanes(architecture.winning_lines, (rows, columns)) if config.line_planes else None
         )
-        inputs = planes + line_plane_count(architecture.winning_lines)
+        inputs = planes if self.line_planes is None else planes + self.line_planes.count
         self.stem = ConvolutionNorm(inputs, config.filters, 3, board)
         self.blocks = nn.ModuleList(ResidualBlock(config.filters, board) for _ in range(config.blocks))
         self.policy_convolution = ConvolutionNorm(config.filters, config.policy_filters, kernel=1)
@@ -186,12 +186,12 @@ def network_from_metadata(metadata: Mapping[str, str]) -> PolicyValueNetwork:
             config=_network_config(fields["config"]),
             winning_lines=tuple(tuple(map(int, line)) for line in fields.get("winning_lines", ())),
         )
+        return PolicyValueNetwork(architecture)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"the weights do not say which network they belong to ({type(error).__name__}: {error}); "
             "they were not written by this version of alphazero: use a checkpoint that was"
         ) from error
-    return PolicyValueNetwork(architecture)
 
 
 def _network_config(settings: Mapping[str, Any]) -> NetworkConfig:

@@ -1,5 +1,6 @@
 """Line planes say what each player has in the lines that are still open, in torch and in compiled code alike."""
 
+import json
 import random
 
 import numpy as np
@@ -100,6 +101,16 @@ def test_a_weights_file_knows_the_lines() -> None:
     observations = random_observations(get_game("connect_four"), 20)
     for ours, theirs in zip(rebuilt.eval()(observations), network.eval()(observations), strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "lines", [[], [[0, 1, 2, 42]], [[0, 1, 2, -1]], [[0, 1, 2, 3], [4, 5]], [["a"]], 7], ids=str
+)
+def test_lines_that_are_not_on_the_board_are_a_user_error(lines: object) -> None:
+    network = build_network(get_game("connect_four"), NetworkConfig(blocks=1, filters=4, line_planes=True))
+    architecture = json.loads(network_metadata(network)["architecture"])
+    with pytest.raises(UserError, match="which network"):
+        network_from_metadata({"architecture": json.dumps({**architecture, "winning_lines": lines})})
 
 
 def test_connect_four_has_them_unless_told_otherwise() -> None:
