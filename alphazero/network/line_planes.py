@@ -82,8 +82,8 @@ class LinePlanes(nn.Module):
         # k where a player has k stones and the other none, 0 or less elsewhere
         alone = in_lines - self.length * in_lines.flip(1)
         open_lines = (alone.unsqueeze(1) == self.stones).to(stones.dtype)  # [B, K-1, 2, L]
-        through_cells = (open_lines @ self.cells_in_lines.T).flatten(1, 2)
-        empty: Tensor = 1.0 - stones.sum(1, keepdim=True)
+        through_cells: Tensor = (open_lines @ self.cells_in_lines.T).flatten(1, 2)
+        empty = 1.0 - stones.sum(1, keepdim=True)
         return through_cells * empty
 
     def _filled(self, observations: Tensor) -> Tensor:
