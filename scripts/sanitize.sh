@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the parity tests with the native code under AddressSanitizer and UndefinedBehaviorSanitizer.
+# Runs the parity tests (trees, rules, line planes) with the native code under AddressSanitizer and UndefinedBehaviorSanitizer.
 #
 #   scripts/sanitize.sh [PYTHON] [pytest arguments]        (default: .venv/bin/python, the parity tests)
 #
@@ -46,5 +46,6 @@ done
 export LD_PRELOAD="$asan $ubsan $stdcxx"
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
 export PYTHONMALLOC=malloc OMP_NUM_THREADS=1
-[ $# -gt 0 ] || set -- tests/mcts -k "not whole_games or solver" tests/games/test_perft.py -m "not slow" -n 2
+[ $# -gt 0 ] || set -- tests/mcts -k "not whole_games or solver" tests/games/test_perft.py tests/network/test_line_planes.py \
+    -m "not slow" -n 2
 "$python" -m pytest -p no:cacheprovider "$@"
