@@ -154,7 +154,7 @@ class Measurement:
             "hardware_profile": config.hardware_profile,
             "profile_reason": self.resolved.profile_reason,
             "device": self.device,
-            "network": asdict(config.network),
+            "network": asdict(self.variants[0].config.network),
             "budget": asdict(self.budget),
             "hardware": (self.resolved.hardware or probe_hardware()).to_json(),
             "provenance": collect_provenance(),

@@ -14,7 +14,8 @@ A phase is an overlay of settings with words about it:
     [on_cpu.inference] ...                         settings where there is no CUDA device
     [as_planned] ...                  the same keys for the ladder that follows the plan to the letter
 
-Every row is to have the same network and the same search effort, so a phase may not set those.
+Every row is to have the same network and the same search effort, so a phase may not set those; of the network the
+baseline may, for all rows.
 """
 
 from __future__ import annotations
@@ -120,7 +121,10 @@ def read_phases(folder: Path) -> list[Phase]:
 def read_phase(path: Path) -> Phase:
     """Return the phase in the TOML file `path`; UserError names the file and what is wrong in it."""
     table = read_toml(path)
-    overlay = _overlay(table, _METADATA_KEYS, str(path))
+    refused = {
+        name: reason for name, reason in _REFUSED.items() if name != "network" or path.stem != BASELINE
+    }
+    overlay = _overlay(table, _METADATA_KEYS, str(path), refused)
     planned = table.get("as_planned")
     if planned is not None and not isinstance(planned, Mapping):
         raise UserError(f"{path}: 'as_planned' must be a table with the settings of a phase")
@@ -137,12 +141,14 @@ def read_phase(path: Path) -> Phase:
         judged_by=judged_by,
         overlay=overlay,
         expected=_expected(table.get("expected"), str(path)),
-        as_planned=None if planned is None else _overlay(planned, (), f"{path} [as_planned]"),
+        as_planned=None if planned is None else _overlay(planned, (), f"{path} [as_planned]", _REFUSED),
         quality=_text(table, "quality", str(path)) if "quality" in table else "",
     )
 
 
-def _overlay(table: Mapping[str, object], metadata: Iterable[str], source: str) -> Overlay:
+def _overlay(
+    table: Mapping[str, object], metadata: Iterable[str], source: str, refused: Mapping[str, str]
+) -> Overlay:
     known = [*metadata, *_OVERLAY_KEYS, *section_names()]
     for key in table:
         if key not in known:
@@ -162,7 +168,7 @@ def _overlay(table: Mapping[str, object], metadata: Iterable[str], source: str) 
         fill_batch=fill_batch,
     )
     for name in (*overlay.settings, *overlay.on_cpu, *overlay.from_profile):
-        reason = _REFUSED.get(name) or _REFUSED.get(name.partition(".")[0])
+        reason = refused.get(name) or refused.get(name.partition(".")[0])
         if reason:
             raise UserError(f"{source}: a phase may not set {name}: {reason}; remove it")
     return overlay

@@ -15,7 +15,7 @@ from alphazero.benchmark.variants import (
     plan_variants,
     variants_of_phase,
 )
-from alphazero.config import Config
+from alphazero.config import Config, NetworkConfig
 from alphazero.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +57,12 @@ def test_the_top_of_the_ladder_is_what_the_hardware_profile_trains_with(profile:
     assert ours.pop("selfplay.full_search_share") == 1.0  # and does so for every move
     trained.pop("selfplay.full_search_share")
     assert ours == trained
+
+
+def test_no_row_has_more_input_than_the_paper_whatever_the_game_adds() -> None:
+    with_planes = replace(Config(), network=NetworkConfig(line_planes=True))
+    planned = plan_variants(read_phases(ROOT / "workflow/phases"), with_planes, on_cpu=True)
+    assert {variant.config.network for variant in planned} == {NetworkConfig(line_planes=False)}
 
 
 def test_the_ladder_adds_up_and_each_phase_also_stands_alone_and_is_left_out(tmp_path: Path) -> None:
