@@ -121,10 +121,7 @@ def read_phases(folder: Path) -> list[Phase]:
 def read_phase(path: Path) -> Phase:
     """Return the phase in the TOML file `path`; UserError names the file and what is wrong in it."""
     table = read_toml(path)
-    refused = {
-        name: reason for name, reason in _REFUSED.items() if name != "network" or path.stem != BASELINE
-    }
-    overlay = _overlay(table, _METADATA_KEYS, str(path), refused)
+    overlay = _overlay(table, _METADATA_KEYS, str(path), may_set="network" if path.stem == BASELINE else "")
     planned = table.get("as_planned")
     if planned is not None and not isinstance(planned, Mapping):
         raise UserError(f"{path}: 'as_planned' must be a table with the settings of a phase")
@@ -141,14 +138,12 @@ def read_phase(path: Path) -> Phase:
         judged_by=judged_by,
         overlay=overlay,
         expected=_expected(table.get("expected"), str(path)),
-        as_planned=None if planned is None else _overlay(planned, (), f"{path} [as_planned]", _REFUSED),
+        as_planned=None if planned is None else _overlay(planned, (), f"{path} [as_planned]"),
         quality=_text(table, "quality", str(path)) if "quality" in table else "",
     )
 
 
-def _overlay(
-    table: Mapping[str, object], metadata: Iterable[str], source: str, refused: Mapping[str, str]
-) -> Overlay:
+def _overlay(table: Mapping[str, object], metadata: Iterable[str], source: str, may_set: str = "") -> Overlay:
     known = [*metadata, *_OVERLAY_KEYS, *section_names()]
     for key in table:
         if key not in known:
@@ -168,8 +163,9 @@ def _overlay(
         fill_batch=fill_batch,
     )
     for name in (*overlay.settings, *overlay.on_cpu, *overlay.from_profile):
-        reason = refused.get(name) or refused.get(name.partition(".")[0])
-        if reason:
+        section = name.partition(".")[0]
+        reason = _REFUSED.get(name) or _REFUSED.get(section)
+        if reason and section != may_set:
             raise UserError(f"{source}: a phase may not set {name}: {reason}; remove it")
     return overlay
 
