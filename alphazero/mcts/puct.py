@@ -10,23 +10,13 @@ chess, shogi, and Go through self-play' (2018), supplement: c_base = 19652, c_in
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
-
 import numpy as np
 import numpy.typing as npt
 
 from alphazero.mcts.backend import IntArray, PriorArray
+from alphazero.native_import import compiled_module
 
-
-def _import_driver() -> ModuleType | None:
-    try:
-        return importlib.import_module("alphazero.mcts._driver")
-    except ImportError:
-        return None
-
-
-_driver = _import_driver()
+_driver = compiled_module("alphazero.mcts._driver")
 
 
 def exploration_table(size: int, c_init: float, c_base: float) -> npt.NDArray[np.float64]:

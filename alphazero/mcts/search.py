@@ -16,7 +16,6 @@ Axis letters: G trees, K rows (leaves waiting for the network), A actions, C H W
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,6 +27,7 @@ from alphazero.games.game import ByteArray, Game, PythonStates, States
 from alphazero.mcts import make_trees
 from alphazero.mcts.backend import NO_NODE, IntArray, PriorArray, RootStatistics, TreeOptions
 from alphazero.mcts.puct import exploration_table, legal_priors, mix_root_noise
+from alphazero.native_import import compiled_module
 
 LogitArray = npt.NDArray[np.float32]
 # uint8 [K, C, H, W] -> policy logits float32 [K, A], values float32 [K] for the player to move.
@@ -304,11 +304,8 @@ def _leaf_collector(trees: Any, states: Any, leaves_per_tree: int) -> Any:
     """
     if not (hasattr(trees, "handle") and hasattr(states, "handle")):
         return None
-    try:
-        driver = importlib.import_module("alphazero.mcts._driver")
-    except ModuleNotFoundError:
-        return None
-    return driver.LeafCollector(trees, states, leaves_per_tree)
+    driver = compiled_module("alphazero.mcts._driver")
+    return driver.LeafCollector(trees, states, leaves_per_tree) if driver else None
 
 
 def best_action(statistics: RootStatistics) -> int:

@@ -15,16 +15,16 @@ Axis letters: B batch, C planes, H rows, W columns, N = H * W cells, L lines, K 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from alphazero.games.game import Line
+from alphazero.native_import import compiled_module
 
-try:
-    from alphazero.network._line_planes import fill as _fill
-except ImportError:  # not built
-    _fill = None
+_native: Any = compiled_module("alphazero.network._line_planes")
 
 
 class LinePlanes(nn.Module):
@@ -68,7 +68,7 @@ class LinePlanes(nn.Module):
             observations: uint8 or floating [B, C, H, W], not scaled; planes 0 and 1 are 1 where the player to move and
                 the opponent have a stone, and 0 elsewhere.
         """
-        native = _fill is not None and not torch.compiler.is_compiling()
+        native = _native is not None and not torch.compiler.is_compiling()
         if native and observations.device.type == "cpu" and observations.dtype is torch.uint8:
             planes = self._filled(observations.flatten(2))
         else:
@@ -89,5 +89,5 @@ class LinePlanes(nn.Module):
     def _filled(self, observations: Tensor) -> Tensor:
         """Do what `_computed` does in compiled code (`_line_planes.pyx`)."""
         planes = torch.empty(len(observations), self.count, observations.shape[2])
-        _fill(observations.contiguous().numpy(), self._lines, planes.numpy())
+        _native.fill(observations.contiguous().numpy(), self._lines, planes.numpy())
         return planes.to(self.cells_in_lines.dtype)

@@ -16,7 +16,7 @@ from alphazero.network import line_planes
 from alphazero.network.line_planes import LinePlanes
 from alphazero.network.resnet import build_network, network_from_metadata, network_metadata
 
-needs_compiled_code = pytest.mark.skipif(line_planes._fill is None, reason="native code is not built")
+needs_compiled_code = pytest.mark.skipif(line_planes._native is None, reason="native code is not built")
 
 
 def planes_of(game: Game) -> LinePlanes:
