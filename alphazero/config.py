@@ -158,6 +158,9 @@ class TrainingConfig:
     # The rest of the value target is TD(lambda)'s return (Sutton 1988): the root values of the moves that follow, each
     # with lambda times the weight of the one before, and what is left for the outcome. 1: the outcome (paper)
     td_lambda: float = 1.0
+    # Positions that no move was played from (side positions), or that were searched without a trained network, are
+    # drawn so often for each draw of another one. What they say of the value is a search's word alone. 1: all alike
+    side_position_weight: float = 1.0
     symmetries: bool = True  # train on a random symmetry of each position
     use_amp: bool = True  # half precision on CUDA, and on CPUs with bfloat16 instructions
     pinned_memory: bool = True  # page-locked batches on CUDA, copied while the step before computes

@@ -24,7 +24,7 @@ from alphazero.records import Episode
 from alphazero.seeding import generator
 from alphazero.selfplay.game_group import GameGroup
 from alphazero.training.learner import Learner, LossRecord
-from alphazero.training.replay_buffer import ReplayBuffer
+from alphazero.training.replay_buffer import ReplayBuffer, make_replay_buffer
 from alphazero.training.replay_ratio import replay_ratio_gate
 
 
@@ -65,9 +65,7 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
     cache = CachedEvaluator(engine.evaluate, game.num_actions, inference.cache_positions)
     evaluate = cache if inference.cache_positions else engine.evaluate
     learner = Learner(network, training, device)
-    replay_buffer = ReplayBuffer(
-        training.replay_capacity, game, training.symmetries, training.root_value_share, training.td_lambda
-    )
+    replay_buffer = make_replay_buffer(training, game)
     gate = replay_ratio_gate(training)
     games = GameGroup(
         game,

@@ -56,7 +56,7 @@ from alphazero.training.checkpoint import CheckpointStore, step_name
 from alphazero.training.device_batch import batch_uploader
 from alphazero.training.learner import Learner
 from alphazero.training.prefetch import BatchPrefetcher
-from alphazero.training.replay_buffer import ReplayBuffer
+from alphazero.training.replay_buffer import make_replay_buffer
 from alphazero.training.replay_ratio import replay_ratio_gate
 from alphazero.training.run_lock import RunLock
 from alphazero.training.weights_file import save_weights
@@ -93,13 +93,7 @@ class TrainingRun:
         torch.set_num_threads(max(1, training.threads))
         torch.manual_seed(config.run.seed)
         self.learner = Learner(build_network(self.game, config.network), training, self.device)
-        self.replay_buffer = ReplayBuffer(
-            training.replay_capacity,
-            self.game,
-            training.symmetries,
-            training.root_value_share,
-            training.td_lambda,
-        )
+        self.replay_buffer = make_replay_buffer(training, self.game)
         self.gate = replay_ratio_gate(training)
         self._sampling = generator(config.run.seed, "replay sampling")
         self._sampling_state = self._sampling.bit_generator.state

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from alphazero.config import TrainingConfig
 from alphazero.errors import UserError
 from alphazero.games.game import Game
 from alphazero.records import Episode, SidePositions
 from alphazero.training.targets import NO_ACTION, Batch, padded_visits, value_targets, visit_shares
 
-_ARRAY_NAMES = ("observations", "actions", "visit_counts", "value_targets")
+_ARRAY_NAMES = ("observations", "actions", "visit_counts", "value_targets", "draw_chances")
 _COUNTER_NAMES = ("cursor", "capacity", "total_positions", "total_episodes")
 
 
@@ -30,7 +31,7 @@ class ReplayBuffer:
     """Ring of the last `capacity` positions. May be shared by the threads of one process.
 
     Observations are kept as uint8 and policies as visit counts of legal actions only, in one block
-    reserved at the start: C*H*W + 4*M + 4 bytes a position. A system that commits memory on first use
+    reserved at the start: C*H*W + 4*M + 8 bytes a position. A system that commits memory on first use
     takes it as the ring fills.
 
     Args:
@@ -38,6 +39,8 @@ class ReplayBuffer:
         game: gives shapes, the number of actions and the symmetries.
         symmetries: sample a random symmetry of each position; False: positions as they were played.
         root_value_share, td_lambda: what the value targets are mixed from, see `value_targets`.
+        side_position_weight: how often a side position, or one searched without a trained network, is drawn for each
+            draw of another one; above 0, at most 1.
 
     Attributes:
         total_positions: positions of games ever added, those overwritten since included, side positions not.
@@ -51,6 +54,7 @@ class ReplayBuffer:
         symmetries: bool = True,
         root_value_share: float = 0.0,
         td_lambda: float = 1.0,
+        side_position_weight: float = 1.0,
     ) -> None:
         if capacity < 1:
             raise UserError(f"training.replay_capacity is {capacity}; it must be 1 or more")
@@ -62,6 +66,7 @@ class ReplayBuffer:
         self.capacity = capacity
         self._root_value_share = root_value_share
         self._td_lambda = td_lambda
+        self._side_position_weight = side_position_weight
         self.total_positions = 0
         self.total_episodes = 0
         self._shape = game.observation_shape
@@ -71,6 +76,7 @@ class ReplayBuffer:
         self._actions = np.empty((capacity, self._width), dtype=np.int16)
         self._visit_counts = np.empty((capacity, self._width), dtype=np.uint16)
         self._value_targets = np.empty(capacity, dtype=np.float32)
+        self._draw_chances = np.empty(capacity, dtype=np.float32)  # that a row which comes up is drawn
         chosen = game.symmetries() if symmetries else game.symmetries()[:1]
         self._cell_source = np.stack([symmetry.cell_source for symmetry in chosen])  # [S, H*W]
         # [S, A+1]: the last entry maps the padding (NO_ACTION = -1, the last column) to itself.
@@ -95,23 +101,25 @@ class ReplayBuffer:
         Its side positions are added as well, and do not count as positions generated. A position with `copies` is
         added so many times, and counts once. Of more rows than the whole ring holds only the last `capacity` are kept.
         """
-        if episode.side_positions is not None:
-            self._add(episode.side_positions, episode.side_positions.values)
-        self._add(episode, value_targets(episode, self._root_value_share, self._td_lambda))
+        side = episode.side_positions
+        if side is not None:
+            self._add(side, side.values, np.full(len(side), self._side_position_weight))
+        chances = np.where(episode.weights_versions > 0, 1.0, self._side_position_weight)
+        self._add(episode, value_targets(episode, self._root_value_share, self._td_lambda), chances)
         with self._lock:
             self.total_positions += len(episode)
             self.total_episodes += 1
         return len(episode)
 
     def sample(self, batch_size: int, rng: np.random.Generator) -> Batch:
-        """Return `batch_size` positions, drawn uniformly with replacement, each in a random symmetry.
+        """Return `batch_size` positions, drawn with replacement, each in a random symmetry.
 
-        ValueError if the buffer is empty.
+        All with the same probability, but for `side_position_weight`. ValueError if the buffer is empty.
         """
         if self._size == 0:
             raise ValueError("cannot sample from an empty replay buffer")
         with self._lock:
-            rows = rng.integers(0, self._size, batch_size)
+            rows = self._draw_rows(batch_size, rng)
             observations = self._observations[rows]
             actions = self._actions[rows]
             visit_counts = self._visit_counts[rows]
@@ -164,10 +172,27 @@ class ReplayBuffer:
             self.total_positions = total_positions
             self.total_episodes = total_episodes
 
-    def _add(self, positions: Episode | SidePositions, targets: npt.NDArray[np.float32]) -> None:
+    def _draw_rows(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Return int64 [count] rows, drawn with probabilities in proportion to their `_draw_chances`."""
+        rows = rng.integers(0, self._size, count)
+        if self._side_position_weight == 1.0:
+            return rows
+        kept = rows[:0]
+        while True:
+            kept = np.concatenate([kept, rows[rng.random(len(rows)) < self._draw_chances[rows]]])
+            if len(kept) >= count:
+                return kept[:count]
+            rows = rng.integers(0, self._size, count)
+
+    def _add(
+        self,
+        positions: Episode | SidePositions,
+        targets: npt.NDArray[np.float32],
+        chances: npt.NDArray[np.float64],
+    ) -> None:
         """Write N positions with their value targets, float32 [N], over the oldest ones if full.
 
-        Each is written once, or as often as `positions.copies` says.
+        chances: [N], see `_draw_rows`. Each is written once, or as often as `positions.copies` says.
         """
         count = len(positions)
         actions, visit_counts = padded_visits(positions, self._width)
@@ -176,6 +201,7 @@ class ReplayBuffer:
             "actions": actions,
             "visit_counts": visit_counts,
             "value_targets": targets,
+            "draw_chances": chances,
         }
         if positions.copies is not None:
             new = {name: np.repeat(array, positions.copies, axis=0) for name, array in new.items()}
@@ -189,5 +215,23 @@ class ReplayBuffer:
             self._size = min(self._size + kept, self.capacity)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        arrays = (self._observations, self._actions, self._visit_counts, self._value_targets)
+        arrays = (
+            self._observations,
+            self._actions,
+            self._visit_counts,
+            self._value_targets,
+            self._draw_chances,
+        )
         return dict(zip(_ARRAY_NAMES, arrays, strict=True))
+
+
+def make_replay_buffer(training: TrainingConfig, game: Game) -> ReplayBuffer:
+    """Return the empty replay buffer of a run."""
+    return ReplayBuffer(
+        training.replay_capacity,
+        game,
+        symmetries=training.symmetries,
+        root_value_share=training.root_value_share,
+        td_lambda=training.td_lambda,
+        side_position_weight=training.side_position_weight,
+    )

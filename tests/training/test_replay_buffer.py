@@ -1,5 +1,6 @@
 """The replay buffer keeps the newest positions, samples them all, and knows the game's symmetries."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -109,6 +110,38 @@ def test_positions_are_written_as_often_as_their_copies_say_and_count_once() -> 
     rows = [1, 1, 2, 3, 4, 6, 6, 6]  # of four side positions and then four of the game
     for name in ("observations", "actions", "visit_counts", "value_targets"):
         np.testing.assert_array_equal(state[name], once.state_dict()[name][rows])
+
+
+def test_side_positions_and_untrained_searches_are_drawn_as_often_as_their_weight_says() -> None:
+    rng = np.random.default_rng(0)
+    game = play_episode(CONNECT_FOUR, rng, moves=[3, 3, 2, 4])
+    beside = play_episode(CONNECT_FOUR, rng, moves=[0, 1, 5, 6])
+    side = SidePositions(
+        beside.observations,
+        beside.policy_offsets,
+        beside.policy_actions,
+        beside.policy_visits,
+        np.zeros(4, np.float32),
+    )
+    versions = np.array([0, 1, 2, 2], np.int32)
+    buffer = ReplayBuffer(200, CONNECT_FOUR, symmetries=False, side_position_weight=0.25)
+    buffer.add_episode(replace(game, side_positions=side, weights_versions=versions))
+    assert len(buffer) == 8
+    restored = ReplayBuffer(200, CONNECT_FOUR, symmetries=False, side_position_weight=0.25)
+    restored.load_state_dict(buffer.state_dict())
+    batch = buffer.sample(40_000, np.random.default_rng(1))
+    np.testing.assert_array_equal(
+        batch.observations, restored.sample(40_000, np.random.default_rng(1)).observations
+    )
+    drawn = Counter(row.tobytes() for row in batch.observations)
+    empty_board, *later = (row.tobytes() for row in game.observations)
+    total = 5 * 0.25 + 3  # four side positions and an untrained search, and three that count in full
+    shares = {position: count / len(batch) for position, count in drawn.items()}
+    assert shares.pop(empty_board) == pytest.approx(2 * 0.25 / total, abs=0.01)  # the first of both
+    for position in later:
+        assert shares.pop(position) == pytest.approx(1 / total, abs=0.01)
+    assert len(shares) == 3
+    assert list(shares.values()) == pytest.approx([0.25 / total] * 3, abs=0.01)
 
 
 def test_copies_beyond_the_ring_leave_the_last_rows() -> None:
@@ -223,5 +256,5 @@ def test_capacity_below_one_is_a_user_error() -> None:
 
 
 def test_a_position_takes_as_many_bytes_as_documented() -> None:
-    # 2 planes of 42 cells, 7 actions and 7 visit counts of two bytes each, one float32
-    assert ReplayBuffer(10, CONNECT_FOUR).bytes_per_position == 2 * 42 + 7 * 4 + 4
+    # 2 planes of 42 cells, 7 actions and 7 visit counts of two bytes each, two float32
+    assert ReplayBuffer(10, CONNECT_FOUR).bytes_per_position == 2 * 42 + 7 * 4 + 8
