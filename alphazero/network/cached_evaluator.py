@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from alphazero.games.game import ByteArray
 from alphazero.mcts.search import Evaluator, LogitArray
+from alphazero.native_import import compiled_module
+
+_native: Any = compiled_module("alphazero.network._evaluation_cache")
 
 _DEFAULT_BYTES = 2**28
 _MOST_BY_DEFAULT = 2**18
@@ -81,12 +85,8 @@ class EvaluationCache:
     def look_up(self, observations: ByteArray) -> LookUp:
         """Return what is known of `observations`, uint8 [B, C, H, W], and which rows to evaluate."""
         keys, table = self._keys_of(observations)
-        hashes = _mixed((keys * self._multipliers).sum(axis=1, dtype=np.uint64))
-        places = (hashes >> np.uint64(64 - self._hash_bits)).astype(np.intp)
-        held = (self._filled_in[places] == self._generation) & (table[places] == keys).all(axis=1)
-        missing = np.flatnonzero(~held)
-        first, twins = _distinct(keys[missing], hashes[missing])
-        asked = missing[first]
+        find = self._find if _native is None else self._find_compiled
+        places, asked, missing, twins = find(keys, table)
         return LookUp(
             self._logits[places],
             self._values[places],
@@ -112,6 +112,38 @@ class EvaluationCache:
         self._values[looked_up.places] = values
         self._filled_in[looked_up.places] = self._generation
 
+    def _find(
+        self, keys: WordArray, table: WordArray
+    ) -> tuple[IndexArray, IndexArray, IndexArray, IndexArray]:
+        """Return places [B], and asked, missing, twins of `LookUp`; rows asked for in the order of the batch."""
+        hashes = _mixed((keys * self._multipliers).sum(axis=1, dtype=np.uint64))
+        places = (hashes >> np.uint64(64 - self._hash_bits)).astype(np.intp)
+        held = (self._filled_in[places] == self._generation) & (table[places] == keys).all(axis=1)
+        missing = np.flatnonzero(~held)
+        first, twins = _distinct(keys[missing], hashes[missing])
+        return places, missing[first], missing, twins
+
+    def _find_compiled(
+        self, keys: WordArray, table: WordArray
+    ) -> tuple[IndexArray, IndexArray, IndexArray, IndexArray]:
+        """Do what `_find` does in compiled code (`_evaluation_cache.pyx`)."""
+        places, asked, missing, twins = np.empty((4, len(keys)), np.intp)
+        slots = np.empty(1 << (2 * len(keys)).bit_length(), np.int32)
+        num_asked, num_missing = _native.find(
+            keys,
+            self._multipliers,
+            self._hash_bits,
+            table,
+            self._filled_in,
+            self._generation,
+            places,
+            asked,
+            missing,
+            twins,
+            slots,
+        )
+        return places, asked[:num_asked], missing[:num_missing], twins[:num_missing]
+
     def _keys_of(self, observations: ByteArray) -> tuple[WordArray, WordArray]:
         """Return the keys of the rows, uint64 [B, words], and the table of the keys held.
 
@@ -119,17 +151,17 @@ class EvaluationCache:
         empties the table, and from then on keys are whole bytes.
         """
         rows = observations.reshape(len(observations), -1)
-        if self._bits and rows.max(initial=0) > 1:
+        keys = _packed(rows, self._bits)
+        if keys is None:
             self._bits, self._keys = False, None
             self.clear()
-        packed = np.packbits(rows, axis=1) if self._bits else rows
-        words = -(-packed.shape[1] // 8)
-        padded = np.zeros((len(rows), 8 * words), np.uint8)
-        padded[:, : packed.shape[1]] = packed
+            keys = _packed(rows, self._bits)
+            assert keys is not None
         if self._keys is None:
+            words = keys.shape[1]
             self._keys = np.empty((len(self._values), words), np.uint64)
             self._multipliers = np.random.default_rng(0).integers(0, 2**64, words, np.uint64) | np.uint64(1)
-        return padded.view(np.uint64), self._keys
+        return keys, self._keys
 
 
 class CachedEvaluator:
@@ -169,6 +201,21 @@ class CachedEvaluator:
         return looked_up.completed(policy_logits, values)
 
 
+def _packed(rows: ByteArray, bits: bool) -> WordArray | None:
+    """Return keys of rows, uint8 [B, N]: uint64 [B, words]; None if `bits`, one a byte, do not hold all of them."""
+    length = rows.shape[1]
+    used = -(-length // 8) if bits else length
+    keys = np.zeros((len(rows), 8 * -(-used // 8)), np.uint8)
+    if _native is not None:
+        if not _native.pack(rows, bits, keys):
+            return None
+    elif bits and rows.max(initial=0) > 1:
+        return None
+    else:
+        keys[:, :used] = np.packbits(rows, axis=1) if bits else rows
+    return keys.view(np.uint64)
+
+
 def _mixed(sums: WordArray) -> WordArray:
     """Return hashes whose high bits depend on all bits of `sums` (the last steps of SplitMix64)."""
     sums ^= sums >> np.uint64(30)
@@ -179,9 +226,10 @@ def _mixed(sums: WordArray) -> WordArray:
 
 
 def _distinct(keys: WordArray, hashes: WordArray) -> tuple[IndexArray, IndexArray]:
-    """Return (rows [D] without repetitions, for each row its index among those [B])."""
+    """Return (rows [D] without repetitions, ascending, for each row its index among those [B])."""
     _, first, twins = np.unique(hashes, return_index=True, return_inverse=True)
     if (keys[first[twins]] == keys).all():
-        return first, twins
+        order = first.argsort()
+        return first[order], order.argsort()[twins]
     every = np.arange(len(keys))  # different keys with the same 64-bit hash: once in ages
     return every, every

@@ -92,19 +92,20 @@ class FoldedNetwork:
         Args:
             observations: uint8 [B, C, H, W] on the network's device.
         """
-        features = observations.to(self.dtype)
-        if self._line_planes is not None:
-            features = torch.cat([features, self._line_planes(observations).to(self.dtype)], dim=1)
+        if self._line_planes is None:
+            features = observations.to(self.dtype)
+        else:
+            features = self._line_planes.beside(observations, self.dtype)
         if self.layout == ONEDNN:
-            features = features.to_mkldnn()
+            features = features.contiguous().to_mkldnn()
         elif self.layout == CHANNELS_LAST:
             features = features.contiguous(memory_format=torch.channels_last)
-        features = self._convolve("stem", features).relu_()
+        features = self._convolve_relu("stem", features)
         for block in range(self._blocks):
-            inner = self._convolve(f"blocks.{block}.first", features).relu_()
-            features = self._convolve(f"blocks.{block}.second", inner).add_(features).relu_()
+            inner = self._convolve_relu(f"blocks.{block}.first", features)
+            features = self._convolve_add_relu(f"blocks.{block}.second", inner, features)
         policy = self._head("policy_convolution", features)
-        value = self._linear("value_hidden", self._head("value_convolution", features)).relu_()
+        value = self._linear_relu("value_hidden", self._head("value_convolution", features))
         values = torch.tanh(self._linear("value_output", value)).squeeze(1)
         return self._linear("policy_output", policy), values
 
@@ -137,6 +138,13 @@ class FoldedNetwork:
             own = torch.empty_like(source, dtype=dtype, device=self._device, memory_format=memory_format)
         return own.copy_(source)
 
+    def _convolve_relu(self, name: str, features: Tensor) -> Tensor:
+        return self._convolve(name, features).relu_()
+
+    def _convolve_add_relu(self, name: str, features: Tensor, added: Tensor) -> Tensor:
+        """Return relu(convolution + added); `added` is not needed any more."""
+        return self._convolve(name, features).add_(added).relu_()
+
     def _convolve(self, name: str, features: Tensor) -> Tensor:
         weight, bias = self._parameters[name]
         features = functional.conv2d(features, weight, bias, padding=weight.shape[-1] // 2)
@@ -148,11 +156,14 @@ class FoldedNetwork:
         return features.add_(position_bias)
 
     def _head(self, name: str, features: Tensor) -> Tensor:
-        features = self._convolve(name, features).relu_()
+        features = self._convolve_relu(name, features)
         if self.layout == ONEDNN:
             features = features.to_dense()
         # contiguous first: the linear layer's inputs are in the order (filter, row, column)
         return features.to(torch.float32, memory_format=torch.contiguous_format).flatten(1)
+
+    def _linear_relu(self, name: str, features: Tensor) -> Tensor:
+        return self._linear(name, features).relu_()
 
     def _linear(self, name: str, features: Tensor) -> Tensor:
         weight, bias = self._parameters[name]

@@ -10,6 +10,7 @@ import torch
 from alphazero.errors import UserError
 from alphazero.network.engine_protocol import FloatArray, Observations, in_pieces
 from alphazero.network.folding import CHANNELS_LAST, CONTIGUOUS, ONEDNN, FoldedNetwork, StateDict
+from alphazero.network.fused_network import FusedNetwork, fused_operators_work
 from alphazero.network.resnet import PolicyValueNetwork
 
 
@@ -20,7 +21,8 @@ class FrozenEngine:
     row first. Where torch was built without oneDNN (some ARM builds), the folded network runs in the plain layout.
 
     Args:
-        half: compute convolutions in bfloat16 if this CPU has instructions for it, channels last.
+        half: compute convolutions in bfloat16 if this CPU has instructions for it, channels last and, where PyTorch has
+            them, in oneDNN's fused operators.
     """
 
     def __init__(
@@ -32,7 +34,10 @@ class FrozenEngine:
         has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         if half and has_onednn and computes_in_bfloat16():
             self.name = "frozen bfloat16"
-            self._network = FoldedNetwork(network, device, torch.bfloat16, CHANNELS_LAST)
+            if fused_operators_work(torch.bfloat16):
+                self._network: FoldedNetwork = FusedNetwork(network, torch.bfloat16)
+            else:
+                self._network = FoldedNetwork(network, device, torch.bfloat16, CHANNELS_LAST)
         else:
             self.name = "frozen"
             fastest = CHANNELS_LAST if network.architecture.config.position_bias else ONEDNN

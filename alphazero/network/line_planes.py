@@ -25,6 +25,7 @@ from alphazero.games.game import Line
 from alphazero.native_import import compiled_module
 
 _native: Any = compiled_module("alphazero.network._line_planes")
+_MOST_IN_A_BYTE = 255
 
 
 class LinePlanes(nn.Module):
@@ -53,6 +54,8 @@ class LinePlanes(nn.Module):
             raise ValueError(f"winning lines are to be of one length, with cells from 0 to {cells - 1}")
         self.length = self._lines.shape[1]
         self.count = 2 * (self.length - 1)
+        # It counts in bytes.
+        self._compiled = _native is not None and np.bincount(self._lines.ravel()).max() <= _MOST_IN_A_BYTE
         cells_in_lines = torch.zeros(cells, len(lines))
         for number, line in enumerate(lines):
             cells_in_lines[list(line), number] = 1.0
@@ -68,12 +71,23 @@ class LinePlanes(nn.Module):
             observations: uint8 or floating [B, C, H, W], not scaled; planes 0 and 1 are 1 where the player to move and
                 the opponent have a stone, and 0 elsewhere.
         """
-        native = _native is not None and not torch.compiler.is_compiling()
-        if native and observations.device.type == "cpu" and observations.dtype is torch.uint8:
-            planes = self._filled(observations.flatten(2))
-        else:
-            planes = self._computed(observations.flatten(2))
-        return planes.view(len(observations), self.count, *observations.shape[2:])
+        if self._fills(observations):
+            return self._filled(observations)[:, -self.count :].to(self.cells_in_lines.dtype)
+        return self._computed(observations.flatten(2)).view(-1, self.count, *observations.shape[2:])
+
+    def beside(self, observations: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return observations, as for `forward`, and then their planes: `dtype` [B, C + 2 (K - 1), H, W].
+
+        Channels last where compiled code computes them.
+        """
+        if self._fills(observations):
+            return self._filled(observations).to(dtype)
+        return torch.cat([observations.to(dtype), self(observations).to(dtype)], dim=1)
+
+    def _fills(self, observations: Tensor) -> bool:
+        """Return whether compiled code is here and takes these."""
+        on_cpu = observations.device.type == "cpu" and observations.dtype is torch.uint8
+        return self._compiled and on_cpu and not torch.compiler.is_compiling()
 
     def _computed(self, observations: Tensor) -> Tensor:
         """Return the planes of observations [B, C, N], [B, 2 (K - 1), N], by two matrix products."""
@@ -87,7 +101,9 @@ class LinePlanes(nn.Module):
         return through_cells * empty
 
     def _filled(self, observations: Tensor) -> Tensor:
-        """Do what `_computed` does in compiled code (`_line_planes.pyx`)."""
-        planes = torch.empty(len(observations), self.count, observations.shape[2])
-        _native.fill(observations.contiguous().numpy(), self._lines, planes.numpy())
-        return planes.to(self.cells_in_lines.dtype)
+        """Return observations and then their planes, uint8 [B, C + 2 (K - 1), H, W], channels last."""
+        batch, planes, *board = observations.shape
+        flat = observations.flatten(2)
+        features = torch.empty(batch, flat.shape[2], planes + self.count, dtype=torch.uint8)
+        _native.fill(flat.contiguous().numpy(), self._lines, features.numpy())
+        return features.view(batch, *board, planes + self.count).permute(0, 3, 1, 2)

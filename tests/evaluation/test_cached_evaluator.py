@@ -7,6 +7,7 @@ import pytest
 
 from alphazero.games.game import ByteArray
 from alphazero.mcts.search import Evaluator, LogitArray
+from alphazero.network import cached_evaluator
 from alphazero.network.cached_evaluator import CachedEvaluator, EvaluationCache, _distinct
 
 
@@ -56,6 +57,42 @@ def test_what_was_learned_before_new_weights_is_forgotten(hashed: Evaluator) -> 
     cached.clear()
     assert_equal_answers(cached(observations(1, 2)), hashed(observations(1, 2)))
     assert cached.evaluations == 4
+
+
+@pytest.mark.skipif(cached_evaluator._native is None, reason="native code is not built")
+@pytest.mark.parametrize("shape", [(2, 6, 7), (2, 3, 3), (1, 8, 8), (1, 1, 3)])
+@pytest.mark.parametrize("largest", [1, 200])
+def test_compiled_code_finds_what_numpy_finds(
+    shape: tuple[int, int, int], largest: int, hashed: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    pool = rng.integers(0, largest + 1, (60, *shape), np.uint8)
+    compiled, numpy = EvaluationCache(7, 32), EvaluationCache(7, 32)
+    for rows in (1, 5, 40, 40, 200, 3):
+        batch = pool[rng.integers(0, len(pool), rows)]
+        found = compiled.look_up(batch)
+        with monkeypatch.context() as without:
+            without.setattr(cached_evaluator, "_native", None)
+            expected = numpy.look_up(batch)
+        for name in ("asked", "missing", "twins", "keys", "places"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), name)
+        answers = hashed(np.concatenate([batch[found.asked], pool[:1]]))  # it takes no empty batch
+        answers = answers[0][:-1], answers[1][:-1]
+        for cache, looked_up in ((compiled, found), (numpy, expected)):
+            cache.keep(looked_up, *answers)
+            assert_equal_answers(looked_up.completed(*answers), hashed(batch))
+
+
+@pytest.mark.skipif(cached_evaluator._native is None, reason="native code is not built")
+def test_compiled_code_tells_different_keys_with_one_hash_apart(hashed: Evaluator) -> None:
+    cache = EvaluationCache(7, 4096)
+    cache.look_up(observations(0))
+    cache._multipliers[:] = 0  # every position has the hash 0
+    batch = observations(1, 2, 1, 3, 2)
+    looked_up = cache.look_up(batch)
+    assert looked_up.asked.tolist() == [0, 1, 3]
+    answers = hashed(batch[looked_up.asked])
+    assert_equal_answers(looked_up.completed(*answers), hashed(batch))
 
 
 def test_different_keys_with_one_hash_are_told_apart() -> None:

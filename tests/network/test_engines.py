@@ -8,10 +8,12 @@ from alphazero.config import NetworkConfig
 from alphazero.errors import UserError
 from alphazero.games.game import winning_lines
 from alphazero.games.registry import get_game
+from alphazero.network import fused_network
 from alphazero.network.engine_protocol import PipelinedEngine
 from alphazero.network.engines import make_engine, resolve_device
 from alphazero.network.folding import CHANNELS_LAST, CONTIGUOUS, ONEDNN, FoldedNetwork
 from alphazero.network.frozen_engine import computes_in_bfloat16
+from alphazero.network.fused_network import FusedNetwork, fused_operators_work
 from alphazero.network.graphs_engine import bucket_sizes
 from alphazero.network.openvino_engine import has_openvino
 from alphazero.network.resnet import Architecture, PolicyValueNetwork, build_network
@@ -113,6 +115,42 @@ def test_folding_takes_plane_scales_and_channels_last_weights_along(
     expected_logits, expected_values = reference(network.double(), inputs)
     np.testing.assert_allclose(logits.numpy(), expected_logits, atol=1e-5)
     np.testing.assert_allclose(values.numpy(), expected_values, atol=1e-5)
+
+
+needs_fused_operators = pytest.mark.skipif(
+    not fused_operators_work(torch.float32), reason="this PyTorch has no fused operators for this CPU"
+)
+
+
+@needs_fused_operators
+@pytest.mark.parametrize("rows", [1, 16, 200])
+@all_networks
+def test_fused_operators_compute_the_network_in_float32(rows: int, config: NetworkConfig) -> None:
+    network = trained_looking_network(0, config)
+    fused = FusedNetwork(trained_looking_network(1, config), torch.float32)
+    fused.load_weights(network.state_dict())
+    inputs = observations(rows)
+    with torch.inference_mode():
+        logits, values = fused(torch.from_numpy(inputs))
+    expected_logits, expected_values = reference(network.double(), inputs)
+    np.testing.assert_allclose(logits.numpy(), expected_logits, atol=1e-5)
+    np.testing.assert_allclose(values.numpy(), expected_values, atol=1e-5)
+
+
+@needs_fused_operators
+@pytest.mark.parametrize(
+    "broken", [AttributeError("no such operator"), RuntimeError("could not create a primitive"), "wrong"]
+)
+def test_fused_operators_that_are_missing_or_wrong_are_not_used(
+    broken: Exception | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def instead(features: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        if isinstance(broken, Exception):
+            raise broken
+        return torch.zeros_like(features)
+
+    monkeypatch.setattr(fused_network, "_convolution_relu", instead)
+    assert not fused_operators_work.__wrapped__(torch.float32)
 
 
 @pytest.mark.parametrize("layout", [CONTIGUOUS, CHANNELS_LAST])

@@ -83,6 +83,18 @@ def test_compiled_code_and_torch_give_the_same(name: str) -> None:
     assert compiled.any()
     assert torch.equal(compiled, planes(observations.float()))  # floating observations go through torch
     assert planes(observations[:0]).shape == (0, planes.count, *game.observation_shape[1:])
+    beside = planes.beside(observations, torch.bfloat16)
+    assert beside.dtype is torch.bfloat16
+    assert torch.equal(beside.float(), torch.cat([observations.float(), compiled], dim=1))
+    assert torch.equal(beside, planes.beside(observations.float(), torch.bfloat16))
+
+
+def test_more_lines_than_a_byte_counts_go_through_torch() -> None:
+    # 300 lines through the first cell, each with a stone of the player to move in its second and two empty ones
+    lines = tuple((0, 1 + line, 301 + line) for line in range(300))
+    observations = torch.zeros(1, 2, 1, 601, dtype=torch.uint8)
+    observations[0, 0, 0, 1:301] = 1
+    assert LinePlanes(lines, (1, 601))(observations)[0, 0, 0, 0] == 300
 
 
 def test_a_mirrored_board_has_mirrored_planes() -> None:
