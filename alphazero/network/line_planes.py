@@ -54,8 +54,8 @@ class LinePlanes(nn.Module):
             raise ValueError(f"winning lines are to be of one length, with cells from 0 to {cells - 1}")
         self.length = self._lines.shape[1]
         self.count = 2 * (self.length - 1)
-        # It counts in bytes.
-        self._compiled = _native is not None and np.bincount(self._lines.ravel()).max() <= _MOST_IN_A_BYTE
+        most = int(np.bincount(self._lines.ravel()).max())  # lines through one cell; compiled code counts in bytes
+        self._compiled = _native is not None and most <= _MOST_IN_A_BYTE
         cells_in_lines = torch.zeros(cells, len(lines))
         for number, line in enumerate(lines):
             cells_in_lines[list(line), number] = 1.0
