@@ -54,7 +54,9 @@ class LinePlanes(nn.Module):
             raise ValueError(f"winning lines are to be of one length, with cells from 0 to {cells - 1}")
         self.length = self._lines.shape[1]
         self.count = 2 * (self.length - 1)
-        most = int(np.bincount(self._lines.ravel()).max())  # lines through one cell; compiled code counts in bytes
+        most = int(
+            np.bincount(self._lines.ravel()).max()
+        )  # lines through one cell; compiled code counts in bytes
         self._compiled = _native is not None and most <= _MOST_IN_A_BYTE
         cells_in_lines = torch.zeros(cells, len(lines))
         for number, line in enumerate(lines):
