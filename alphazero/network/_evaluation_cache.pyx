@@ -4,14 +4,13 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 
 def pack(const uint8_t[:, ::1] rows, bint bits, uint8_t[:, ::1] keys):
-    """Fill `keys` [B, bytes of a key] with rows [B, N]; return False, and do no more, if bits are not enough.
+    """Write rows [B, N] into `keys` [B, bytes of a key], zeros; return whether they were all bits, if `bits` says so.
 
     bits: eight bytes of a row, each 0 or 1, become one, the first its highest bit, as `numpy.packbits` has it.
     """
     cdef Py_ssize_t row, byte, bit
     cdef Py_ssize_t length = rows.shape[1]
     cdef uint8_t packed, seen = 0
-    keys[:, :] = 0
     with nogil:
         for row in range(rows.shape[0]):
             if not bits:
