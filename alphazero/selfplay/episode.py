@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from alphazero.games.game import ByteArray
-from alphazero.mcts.backend import FloatArray, IntArray, RootStatistics, SearchedNodes
+from alphazero.mcts.backend import FloatArray, IntArray, PriorArray, RootStatistics, SearchedNodes
 from alphazero.records import Episode, SidePositions
-from alphazero.selfplay.policy_surprise import NO_PART, draw_copies, surprise_weights
-from alphazero.selfplay.side_positions import side_positions
+from alphazero.selfplay.policy_surprise import NO_PART, draw_copies, policy_surprises, surprise_weights
+from alphazero.selfplay.side_positions import joined, side_positions
 
 
 class EpisodeBuilder:
@@ -31,12 +31,11 @@ class EpisodeBuilder:
         self._statistics: list[RootStatistics] = []
         self._policy_visits: list[IntArray] = []
         self._versions: list[int] = []
-        self._surprises: list[float] = []
+        self._priors: list[PriorArray] = []
         self._foreseen: tuple[int, float] | None = None  # first position called decided, its foreseen outcome
         self.resigned = False
         self._side_observations: list[ByteArray] = []
         self._side_nodes: list[SearchedNodes] = []
-        self._side_surprises: list[float] = []
 
     def __len__(self) -> int:
         return len(self._actions)
@@ -48,31 +47,25 @@ class EpisodeBuilder:
         policy_visits: IntArray,
         action: int,
         weights_version: int,
-        surprise: float = NO_PART,
+        network_priors: PriorArray | None = None,
     ) -> None:
         """Add a move: the observation before it (uint8 [C, H, W], kept), its search, and the choice.
 
         policy_visits: int32 [E], kept, of the search's actions; see `Episode`.
-        surprise: of the search, see `policy_surprise`.
+        network_priors: float32 [E], kept, without root noise; may be None without a `surprise_share`.
         """
         self._actions.append(action)
         self._observations.append(observation)
         self._statistics.append(statistics)
         self._policy_visits.append(policy_visits)
         self._versions.append(weights_version)
-        self._surprises.append(surprise)
+        if network_priors is not None:
+            self._priors.append(network_priors)
 
-    def append_side_positions(
-        self, observations: ByteArray, found: SearchedNodes, surprises: FloatArray | None = None
-    ) -> None:
-        """Add N positions beside the game: observations uint8 [N, C, H, W] (kept), and what was found there (kept).
-
-        surprises: float64 [N]; None if the weight is shared equally.
-        """
+    def append_side_positions(self, observations: ByteArray, found: SearchedNodes) -> None:
+        """Add N positions beside the game: observations uint8 [N, C, H, W] (kept), and what was found there (kept)."""
         self._side_observations.append(observations)
         self._side_nodes.append(found)
-        if surprises is not None:
-            self._side_surprises.extend(surprises.tolist())
 
     def foresee(self, outcome: float, resigned: bool) -> None:
         """Note that the newest position is called decided: +1 or -1 for the player to move there.
@@ -93,21 +86,27 @@ class EpisodeBuilder:
         plies_to_end = length - np.arange(length)
         outcomes = np.where(plies_to_end % 2 == 1, -terminal_value, terminal_value) + 0.0
         counts = [len(statistics.actions) for statistics in self._statistics]
-        copies = self._copies(self._surprises, rng)
+        policy_offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+        policy_visits = np.concatenate(self._policy_visits)
+        versions = np.array(self._versions, np.int32)
         foreseen_rightly = None
         if self._foreseen is not None and not self.resigned:
             position, outcome = self._foreseen
             foreseen_rightly = bool(outcomes[position] == outcome)
+        copies = None
+        if self._surprise_share:
+            surprises = policy_surprises(policy_visits, np.concatenate(self._priors), policy_offsets)
+            copies = self._copies(np.where(versions > 0, surprises, NO_PART), rng)
         return Episode(
             opening=np.array(self.opening, np.int32),
             actions=np.array(self._actions, np.int32),
             observations=np.stack(self._observations),
-            policy_offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
+            policy_offsets=policy_offsets,
             policy_actions=np.concatenate([statistics.actions for statistics in self._statistics]),
-            policy_visits=np.concatenate(self._policy_visits),
+            policy_visits=policy_visits,
             root_values=np.array([statistics.value for statistics in self._statistics], np.float32),
             outcomes=outcomes.astype(np.float32),
-            weights_versions=np.array(self._versions, np.int32),
+            weights_versions=versions,
             actor=self.actor,
             game_index=self.game_index,
             side_positions=self._side_positions(rng),
@@ -119,11 +118,14 @@ class EpisodeBuilder:
     def _side_positions(self, rng: np.random.Generator) -> SidePositions | None:
         if not self._side_nodes:
             return None
-        copies = self._copies(self._side_surprises, rng)
-        return side_positions(self._side_observations, self._side_nodes, copies)
+        found = joined(self._side_nodes)
+        copies = None
+        if self._surprise_share:
+            copies = self._copies(
+                policy_surprises(found.edge_visit_counts, found.edge_priors, found.edge_offsets), rng
+            )
+        return side_positions(np.concatenate(self._side_observations), found, copies)
 
-    def _copies(self, surprises: Sequence[float], rng: np.random.Generator) -> IntArray | None:
-        """Return how often each of N positions, which share a weight of N, is written; None: once."""
-        if self._surprise_share == 0.0:
-            return None
-        return draw_copies(surprise_weights(np.array(surprises), self._surprise_share), rng)
+    def _copies(self, surprises: FloatArray, rng: np.random.Generator) -> IntArray:
+        """Return how often each of N positions, which share a weight of N, is written."""
+        return draw_copies(surprise_weights(surprises, self._surprise_share), rng)

@@ -21,7 +21,6 @@ from alphazero.mcts.search import BatchedSearch, best_action, sample_action
 from alphazero.records import Episode
 from alphazero.seeding import generator
 from alphazero.selfplay.episode import EpisodeBuilder
-from alphazero.selfplay.policy_surprise import NO_PART, policy_surprise, policy_surprises
 from alphazero.selfplay.random_stage import play_random_opening, set_random_stage
 from alphazero.selfplay.side_positions import nodes_left_behind
 
@@ -182,10 +181,8 @@ class GameGroup:
         observation = np.empty(self.game.observation_shape, np.uint8)
         self.search.encode_root(slot, observation)
         policy_visits = self._policy_visits(slot, statistics)
-        surprise = NO_PART
-        if self._selfplay.policy_surprise_share and self._weights_version > 0:
-            surprise = policy_surprise(policy_visits, self.search.network_priors(slot))
-        builder.append(observation, statistics, policy_visits, action, self._weights_version, surprise)
+        priors = self.search.network_priors(slot) if self._selfplay.policy_surprise_share else None
+        builder.append(observation, statistics, policy_visits, action, self._weights_version, priors)
         self.counts.positions += 1
         resigned = self._resigns(slot, statistics)
         if self._selfplay.side_position_visits and self._weights_version > 0:
@@ -228,10 +225,7 @@ class GameGroup:
             return
         observations = np.empty((len(found), *self.game.observation_shape), np.uint8)
         self.search.states.encode(np.full(len(found), slot, np.int32), found.nodes, observations)
-        surprises = None
-        if self._selfplay.policy_surprise_share:
-            surprises = policy_surprises(found.edge_visit_counts, found.edge_priors, found.edge_offsets)
-        self._builders[slot].append_side_positions(observations, found, surprises)
+        self._builders[slot].append_side_positions(observations, found)
 
     def _policy_visits(self, slot: int, statistics: RootStatistics) -> IntArray:
         """Return what the search says of the policy, for `Episode.policy_visits`: int32 [E]."""

@@ -15,7 +15,7 @@ Source: Wu, 'Other Methods Implemented in KataGo' (docs/KataGoMethods.md of Kata
 share of 0.5. KataGo takes the prior with its root noise and draws each position's last copy by itself; here the prior
 is the network's, and all last copies of a game are drawn with one number, so that a game keeps its number of rows.
 
-Axis letters: N positions, E legal actions.
+Axis letters: N positions, E their legal actions.
 """
 
 from __future__ import annotations
@@ -31,22 +31,15 @@ from alphazero.mcts.backend import FloatArray, IntArray, PriorArray
 NO_PART = math.nan  # for a surprise: the position keeps the weight 1
 
 
-def policy_surprise(policy_visits: IntArray, priors: PriorArray) -> float:
-    """Return the divergence of a policy target from the prior, sum target * log(target / prior), in nats.
-
-    NO_PART if there is no policy target.
-
-    policy_visits: int32 [E], the target once normalised. priors: float32 [E], the network's, without root noise.
-    """
-    return float(policy_surprises(policy_visits, priors, np.array([0, len(priors)]))[0])
-
-
 def policy_surprises(
     policy_visits: IntArray, priors: PriorArray, offsets: npt.NDArray[np.integer[Any]]
 ) -> FloatArray:
-    """Return the `policy_surprise` of N positions, float64 [N], whose edges stand one position's after the other's.
+    """Return the divergence of each policy target from the prior, sum target * log(target / prior), in nats.
 
-    offsets: int [N+1]; the edges of position i are offsets[i]:offsets[i+1], at least one.
+    float64 [N], NO_PART where there is no policy target. The edges stand one position's after the other's.
+
+    policy_visits: int32 [E], a position's target once normalised. priors: float32 [E], the network's, without root
+    noise. offsets: int [N+1]; the edges of position i are offsets[i]:offsets[i+1], at least one.
     """
     starts, counts = offsets[:-1], np.diff(offsets)
     visits = np.add.reduceat(policy_visits, starts)

@@ -42,19 +42,33 @@ def node_values(found: SearchedNodes) -> FloatArray:
     return np.where(best == 0, means, best)
 
 
-def side_positions(
-    observations: Sequence[ByteArray], found: Sequence[SearchedNodes], copies: IntArray | None
-) -> SidePositions:
-    """Return all nodes of a game's searches, one search's after the other's.
+def joined(searches: Sequence[SearchedNodes]) -> SearchedNodes:
+    """Return the nodes of at least one search as if they were one search's, in the order given."""
+    edges = [len(nodes.edge_actions) for nodes in searches]
+    before = np.cumsum([0, *edges[:-1]]).repeat([len(nodes) for nodes in searches])
+    ends = np.concatenate([nodes.edge_offsets[1:] for nodes in searches]) + before
+    return SearchedNodes(
+        nodes=np.concatenate([nodes.nodes for nodes in searches]),
+        visit_counts=np.concatenate([nodes.visit_counts for nodes in searches]),
+        value_sums=np.concatenate([nodes.value_sums for nodes in searches]),
+        edge_offsets=np.concatenate([[0], ends]).astype(np.int32),
+        edge_actions=np.concatenate([nodes.edge_actions for nodes in searches]),
+        edge_visit_counts=np.concatenate([nodes.edge_visit_counts for nodes in searches]),
+        edge_priors=np.concatenate([nodes.edge_priors for nodes in searches]),
+        edge_proven=np.concatenate([nodes.edge_proven for nodes in searches]),
+    )
 
-    observations: of each search uint8 [N, C, H, W]. copies: see `SidePositions`, of all of them.
+
+def side_positions(observations: ByteArray, found: SearchedNodes, copies: IntArray | None) -> SidePositions:
+    """Return the nodes found as positions to learn from.
+
+    observations: uint8 [N, C, H, W]. copies: see `SidePositions`.
     """
-    edges = np.concatenate([np.diff(nodes.edge_offsets) for nodes in found])
     return SidePositions(
-        observations=np.concatenate(observations),
-        policy_offsets=np.concatenate([[0], np.cumsum(edges)]).astype(np.int32),
-        policy_actions=np.concatenate([nodes.edge_actions for nodes in found]),
-        policy_visits=np.concatenate([nodes.edge_visit_counts for nodes in found]),
-        values=np.concatenate([node_values(nodes) for nodes in found]).astype(np.float32),
+        observations=observations,
+        policy_offsets=found.edge_offsets,
+        policy_actions=found.edge_actions,
+        policy_visits=found.edge_visit_counts,
+        values=node_values(found).astype(np.float32),
         copies=copies,
     )

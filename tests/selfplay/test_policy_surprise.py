@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from alphazero.selfplay.policy_surprise import NO_PART, draw_copies, policy_surprise, surprise_weights
+from alphazero.selfplay.policy_surprise import NO_PART, draw_copies, policy_surprises, surprise_weights
 
 
 def visits(*counts):
@@ -14,6 +14,12 @@ def visits(*counts):
 
 def priors(*shares):
     return np.array(shares, np.float32)
+
+
+def policy_surprise(policy_visits, priors):
+    """Of one position."""
+    (surprise,) = policy_surprises(policy_visits, priors, np.array([0, len(priors)]))
+    return surprise
 
 
 def test_the_surprise_is_the_divergence_of_the_target_from_the_prior():
@@ -34,6 +40,19 @@ def test_a_move_that_the_network_rules_out_is_a_great_but_finite_surprise():
 
 def test_without_visits_there_is_no_surprise_to_speak_of():
     assert math.isnan(policy_surprise(visits(0, 0), priors(0.5, 0.5)))
+
+
+def test_positions_that_stand_one_after_the_other_surprise_as_by_themselves():
+    positions = [
+        (visits(600, 200), priors(0.5, 0.5)),
+        (visits(0, 0), priors(0.5, 0.5)),
+        (visits(9), priors(1.0)),
+        (visits(1, 2, 3, 4), priors(0.4, 0.3, 0.2, 0.1)),
+    ]
+    together = policy_surprises(
+        *(np.concatenate(arrays) for arrays in zip(*positions, strict=True)), np.array([0, 2, 4, 5, 9])
+    )
+    np.testing.assert_array_equal(together, [policy_surprise(*position) for position in positions])
 
 
 def test_half_of_the_weight_goes_by_surprise():

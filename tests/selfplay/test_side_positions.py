@@ -8,7 +8,7 @@ import pytest
 from alphazero.config import SearchConfig
 from alphazero.games.registry import get_game
 from alphazero.mcts.search import BatchedSearch
-from alphazero.selfplay.side_positions import node_values, nodes_left_behind, side_positions
+from alphazero.selfplay.side_positions import joined, node_values, nodes_left_behind, side_positions
 
 TREE = np.array([0], np.int32)
 
@@ -123,7 +123,7 @@ def test_the_nodes_of_several_searches_stand_one_after_the_other(search):
         found.append(nodes_left_behind(search, 0, played, min_visits=5))
         observations.append(np.full((len(found[-1]), 2, 3, 3), played, np.uint8))
         search.play(0, played)
-    side = side_positions(observations, found, None)
+    side = side_positions(np.concatenate(observations), joined(found), None)
     first = len(found[0])
     assert len(side) == first + len(found[1]) == side.observations.shape[0] and side.copies is None
     assert (side.observations[:first] == 4).all() and (side.observations[first:] == 0).all()
