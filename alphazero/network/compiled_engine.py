@@ -22,6 +22,8 @@ from alphazero.network.resnet import PolicyValueNetwork
 # Smaller batches are filled up: torch.compile makes other code for sizes 0 and 1, and torch chooses another
 # convolution (float32 on a CPU) below 16 rows.
 _FEWEST_ROWS = 16
+# Kinds of networks that one process compiles before torch gives up; its own limit is 8.
+_MOST_KINDS = 256
 
 
 class CompiledNetwork:
@@ -82,7 +84,7 @@ class CompiledNetwork:
         settings = {"cpp.threads": torch.get_num_threads()}
         if example.device.type == "cpu":
             settings["compile_threads"] = 1  # every actor may be compiling at this moment
-        with config.patch(settings):
+        with config.patch(settings), torch._dynamo.config.patch(recompile_limit=_MOST_KINDS):
             while True:
                 try:
                     self(example)

@@ -89,6 +89,22 @@ def test_compiled_code_and_torch_give_the_same(name: str) -> None:
     assert torch.equal(beside, planes.beside(observations.float(), torch.bfloat16))
 
 
+@needs_compiled_code
+@pytest.mark.parametrize("length", [2, 3, 5, 6])
+def test_lines_of_any_length_and_shape(length: int) -> None:
+    generator = np.random.default_rng(length)
+    lines = tuple(tuple(generator.choice(30, length, replace=False).tolist()) for _ in range(80))
+    planes = LinePlanes(lines, (5, 6))
+    assert planes._compiled == (length <= 5)  # six need ten planes, which no word holds
+    holders = generator.choice(3, (200, 5, 6), p=[0.6, 0.2, 0.2])
+    observations = torch.from_numpy(
+        np.stack([holders == 1, holders == 2, holders == 7], axis=1).astype(np.uint8)
+    )
+    found = planes.beside(observations, torch.float32)
+    assert torch.equal(found, planes.beside(observations.float(), torch.float32))
+    assert found.shape[1] == 3 + 2 * (length - 1)
+
+
 def test_more_lines_than_a_byte_counts_go_through_torch() -> None:
     # 300 lines through the first cell, each with a stone of the player to move in its second and two empty ones
     lines = tuple((0, 1 + line, 301 + line) for line in range(300))
