@@ -134,6 +134,9 @@ class SelfPlayConfig:
     # Random openings are drawn again with a probability of opening_evenness * |the network's value of where they lead|,
     # so that games begin with something to decide. 0: never
     opening_evenness: float = 0.0
+    # So large a share of the games begins from what searches came upon beside other games, after Go-Exploit (Trudeau,
+    # Bowling, 'Targeted search control in AlphaZero for effective policy improvement', 2023). 0: none (paper)
+    archive_start_share: float = 0.0
     # Resignation (Silver et al., 'Mastering the game of Go without human knowledge', 2017): a game ends when its search
     # finds a value beyond so much for either side, as won for that side. 0: all games are played to their end
     resign_value: float = 0.0

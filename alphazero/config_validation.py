@@ -217,6 +217,7 @@ RULES: dict[str, Rule] = {
     "selfplay.policy_surprise_share": _between(0, 1),
     "selfplay.random_opening_moves": _at_least(0),
     "selfplay.opening_evenness": _between(0, 0.99),
+    "selfplay.archive_start_share": _between(0, 1),
     "selfplay.resign_value": _between(0, 1),
     "selfplay.resign_share": _between(0, 1),
     "selfplay.max_restarts": _at_least(0),

@@ -44,6 +44,7 @@ def test_the_defaults_are_possible() -> None:
         ("inference.device", "gpu", "auto, cpu, cuda or cuda:N"),
         ("inference.device", "cuda:x", "auto, cpu, cuda or cuda:N"),
         ("selfplay.policy_surprise_share", 1.5, "between 0 and 1"),
+        ("selfplay.archive_start_share", -0.1, "between 0 and 1"),
         ("training.final_minutes", -1.0, "at least 0"),
         ("final_network.blocks", 0, "between 1 and 1000"),
         ("training.learning_rate", math.nan, "more than 0"),

@@ -40,6 +40,11 @@ class EpisodeBuilder:
     def __len__(self) -> int:
         return len(self._actions)
 
+    @property
+    def moves(self) -> list[int]:
+        """All moves from the start, those of the opening included."""
+        return self.opening + self._actions
+
     def append(
         self,
         observation: ByteArray,

@@ -23,6 +23,7 @@ from alphazero.seeding import generator
 from alphazero.selfplay.episode import EpisodeBuilder
 from alphazero.selfplay.random_stage import play_random_opening, set_random_stage
 from alphazero.selfplay.side_positions import nodes_left_behind
+from alphazero.selfplay.start_archive import StartArchive
 
 _PLAIN = SelfPlayConfig()
 
@@ -41,7 +42,8 @@ class GameGroup:
     """Plays `num_games` games for ever, each slot starting a new game when its last one has ended.
 
     Every game has its own random stream, derived from (seed, actor, launch, game index), so that a game
-    depends neither on the other games nor on how their leaves are batched. Owned by one thread.
+    depends neither on the other games nor on how their leaves are batched; but for where it begins, with
+    `archive_start_share`. Owned by one thread.
 
     Args:
         first_slot: index of this group's first slot among the actor's `actor_games` slots; the k-th game
@@ -96,6 +98,7 @@ class GameGroup:
         self._simulations_begun = 0
         self._simulations_counted = 0
         self._finished: list[Episode] = []
+        self._archive = StartArchive()
         self._unjudged_openings: set[int] = set()  # slots whose opening the network has not seen yet
         self._may_resign = [False] * num_games
         self._moves_skipped = [0] * num_games  # of the slot's game, before it was taken up
@@ -184,6 +187,8 @@ class GameGroup:
         priors = self.search.network_priors(slot) if self._selfplay.policy_surprise_share else None
         builder.append(observation, statistics, policy_visits, action, self._weights_version, priors)
         self.counts.positions += 1
+        if self._selfplay.archive_start_share:
+            self._archive_alternatives(slot, statistics, action)
         resigned = self._resigns(slot, statistics)
         if self._selfplay.side_position_visits and self._weights_version > 0:
             self._take_side_positions(slot, None if resigned else action)
@@ -218,6 +223,12 @@ class GameGroup:
         self._builders[slot].foresee(math.copysign(1.0, value), resigned=self._may_resign[slot])
         return self._may_resign[slot]
 
+    def _archive_alternatives(self, slot: int, statistics: RootStatistics, action: int) -> None:
+        """Keep the moves beside `action`, which was just played, for other games to begin with."""
+        in_full = self._searched_in_full[slot] and self._weights_version > 0
+        if in_full and slot not in self._staggered:  # how such a game began, is not known
+            self._archive.add_alternatives(self._builders[slot].moves[:-1], statistics, action)
+
     def _take_side_positions(self, slot: int, action: int | None) -> None:
         """Add what the search knows of positions that are left behind when `action` is played (None: nothing is)."""
         found = nodes_left_behind(self.search, slot, action, self._selfplay.side_position_visits)
@@ -249,18 +260,26 @@ class GameGroup:
         self._may_resign[slot] = (
             self._selfplay.resign_value > 0 and rng.random() < self._selfplay.resign_share
         )
-        if self._selfplay.random_opening_moves and self._moves_skipped[slot] == 0:
+        if self._moves_skipped[slot] == 0:
             self._open(slot)
         self._begin_search(slot, simulations)
 
     def _open(self, slot: int) -> None:
-        """Play the slot's random opening."""
-        moves = play_random_opening(
-            self.search, slot, self._selfplay.random_opening_moves, self._generators[slot]
-        )
+        """Put the position at the slot's root that its game begins from."""
+        rng, share = self._generators[slot], self._selfplay.archive_start_share
+        if share and len(self._archive) and rng.random() < share:
+            moves = self._archive.draw(rng)
+            self.search.set_position(slot, moves)
+            if self.search.terminal_value(slot) is not None:  # a move that made a draw
+                self.search.reset(slot)
+                return
+        elif self._selfplay.random_opening_moves:
+            moves = play_random_opening(self.search, slot, self._selfplay.random_opening_moves, rng)
+            if self._selfplay.opening_evenness:
+                self._unjudged_openings.add(slot)
+        else:
+            return
         self._builders[slot].opening = moves
-        if self._selfplay.opening_evenness:
-            self._unjudged_openings.add(slot)
 
     def _open_again(self, slot: int) -> None:
         """Replace the slot's opening, of which nothing but the root was searched yet, by another."""
