@@ -267,18 +267,17 @@ class GameGroup:
     def _open(self, slot: int) -> None:
         """Put the position at the slot's root that its game begins from."""
         rng, share = self._generators[slot], self._selfplay.archive_start_share
+        moves: list[int] = []
         if share and len(self._archive) and rng.random() < share:
             moves = self._archive.draw(rng)
             self.search.set_position(slot, moves)
-            if self.search.terminal_value(slot) is not None:  # a move that made a draw
+            if self.search.terminal_value(slot) is not None:  # the last of them made a draw
+                moves = []
                 self.search.reset(slot)
-                return
         elif self._selfplay.random_opening_moves:
             moves = play_random_opening(self.search, slot, self._selfplay.random_opening_moves, rng)
             if self._selfplay.opening_evenness:
                 self._unjudged_openings.add(slot)
-        else:
-            return
         self._builders[slot].opening = moves
 
     def _open_again(self, slot: int) -> None:
