@@ -26,7 +26,6 @@ from alphazero.native_import import compiled_module
 
 _native: Any = compiled_module("alphazero.network._line_planes")
 _MOST_IN_A_BYTE = 255
-_PLANES_IN_A_WORD = 8
 
 
 class LinePlanes(nn.Module):
@@ -55,10 +54,10 @@ class LinePlanes(nn.Module):
             raise ValueError(f"winning lines are to be of one length, with cells from 0 to {cells - 1}")
         self.length = self._lines.shape[1]
         self.count = 2 * (self.length - 1)
-        most = int(np.bincount(self._lines.ravel()).max())  # lines through one cell
-        # Compiled code counts in the bytes of one word.
-        fits = most <= _MOST_IN_A_BYTE and self.count <= _PLANES_IN_A_WORD
-        self._compiled = _native is not None and fits
+        most = int(
+            np.bincount(self._lines.ravel()).max()
+        )  # lines through one cell; compiled code counts in bytes
+        self._compiled = _native is not None and most <= _MOST_IN_A_BYTE
         cells_in_lines = torch.zeros(cells, len(lines))
         for number, line in enumerate(lines):
             cells_in_lines[list(line), number] = 1.0
