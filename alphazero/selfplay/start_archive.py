@@ -24,7 +24,7 @@ import numpy as np
 
 from alphazero.mcts.backend import RootStatistics
 
-CAPACITY = 5000  # positions; an actor of the profile `cpu` comes upon so many in half a minute
+CAPACITY = 5000  # positions
 LEAST_VISIT_SHARE = 0.025  # of the search's visits
 LARGEST_VALUE = 0.8  # beyond it, a game has nothing to find out
 
