@@ -33,9 +33,12 @@ class NetworkConfig:
     # The network is also told what each player has in the lines that are still open; for games that are won by
     # completing a line (network/line_planes.py; paper: none)
     line_planes: bool = False
+    # In training the value head also says whose stone each cell will hold when the game has ended, which teaches it
+    # more than who wins does; for games that are won by completing a line (Wu 2019; paper: none)
+    ownership_head: bool = False
 
     def in_words(self) -> str:
-        """Return size and additions to the paper's network: "1 block of 32 filters with line planes"."""
+        """Return size and additions to the paper's network as it plays: "1 block of 32 filters with line planes"."""
         blocks = f"{self.blocks} block" if self.blocks == 1 else f"{self.blocks} blocks"
         additions = {"position biases": self.position_bias, "line planes": self.line_planes}
         present = " and ".join(name for name, is_on in additions.items() if is_on)
@@ -156,6 +159,7 @@ class TrainingConfig:
     weight_decay: float = 1e-4  # paper: 1e-4
     gradient_clip: float = 1.0  # largest global L2 norm of the gradient
     value_loss_weight: float = 1.0  # paper: 1
+    ownership_loss_weight: float = 1.0  # of networks with an ownership_head
     weight_average_decay: float = 0.0  # a step, of the averaged weights that play; 0: the newest (paper)
     root_value_share: float = 0.0  # share of the search's root value in the value target (paper: 0)
     # The rest of the value target is TD(lambda)'s return (Sutton 1988): the root values of the moves that follow, each

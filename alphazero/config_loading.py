@@ -177,8 +177,9 @@ def resolve_config(
         sources[Origin.EXPERIMENT] = str(experiment)
     validate(config, {name: sources.get(origin, str(origin)) for name, origin in origins.items()})
     for section in ("network", "final_network"):
-        if getattr(config, section).line_planes:
-            require_winning_lines(rules, f"{section}.line_planes")
+        for setting in ("line_planes", "ownership_head"):
+            if getattr(getattr(config, section), setting):
+                require_winning_lines(rules, f"{section}.{setting}")
 
     adjustments: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

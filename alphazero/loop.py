@@ -65,7 +65,7 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
     cache = CachedEvaluator(engine.evaluate, game.num_actions, inference.cache_positions)
     evaluate = cache if inference.cache_positions else engine.evaluate
     learner = Learner(network, training, device)
-    replay_buffer = make_replay_buffer(training, game)
+    replay_buffer = make_replay_buffer(config, game)
     gate = replay_ratio_gate(training)
     games = GameGroup(
         game,

@@ -50,6 +50,8 @@ class Episode:
         weights_versions: int32 [T], version of the newest weights that had a part in the move's search.
         actor: index of the actor process.
         game_index: counts the games that this actor has started.
+        final_observation: uint8 [C, H, W], the position that the last move led to, for the player to move there; None
+            if the game did not end by its rules.
         side_positions: further positions to learn from, None if there are none.
         copies: int32 [T], how often each position is written into the replay buffer; None: once.
         resigned: the game was ended by `selfplay.resign_value`, after its last move; the outcome is what the search
@@ -69,6 +71,7 @@ class Episode:
     weights_versions: npt.NDArray[np.int32]
     actor: int
     game_index: int
+    final_observation: npt.NDArray[np.uint8] | None = None
     side_positions: SidePositions | None = None
     copies: npt.NDArray[np.int32] | None = None
     resigned: bool = False

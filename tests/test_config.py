@@ -14,6 +14,10 @@ from alphazero.config import NetworkConfig, network_in_words
             NetworkConfig(blocks=0, filters=8, position_bias=True, line_planes=True),
             "0 blocks of 8 filters with position biases and line planes",
         ),
+        (
+            NetworkConfig(blocks=1, filters=8, ownership_head=True),
+            "1 block of 8 filters",
+        ),  # in training alone
     ],
 )
 def test_a_network_in_words(network: NetworkConfig, words: str) -> None:

@@ -72,6 +72,7 @@ def test_later_layers_win(
         Origin.DEFAULT,
         Origin.DEFAULT,
         Origin.DEFAULT,
+        Origin.DEFAULT,
     ]
     assert resolved.overridden == (
         "network.policy_filters = 33 (experiment) instead of 23 (hardware profile)",
@@ -123,7 +124,7 @@ def test_profile_none_depends_on_no_machine(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(config_loading, "probe_hardware", never)
     resolved = resolve_config(profile="none")
-    assert resolved.config == replace(Config(), network=NetworkConfig(line_planes=True))  # Connect Four's own
+    assert resolved.config == replace(Config(), network=NetworkConfig(line_planes=True, ownership_head=True))
     assert resolved.adjustments == ()
 
 

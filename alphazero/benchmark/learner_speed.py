@@ -26,7 +26,7 @@ from alphazero.selfplay.game_group import GameGroup
 from alphazero.training.device_batch import batch_uploader, page_locked
 from alphazero.training.learner import Learner
 from alphazero.training.prefetch import BatchPrefetcher
-from alphazero.training.replay_buffer import ReplayBuffer
+from alphazero.training.replay_buffer import make_replay_buffer
 from alphazero.training.targets import Batch
 
 ROUNDS = 10
@@ -95,7 +95,7 @@ def learner_at_work(config: Config, positions: int) -> Iterator[tuple[Learner, B
     game, training = get_game(config.run.game), config.training
     learner = Learner(build_network(game, config.network), training, device)
     capacity = max(2 * positions, training.batch_size)  # room for the rest of the last games
-    buffer = ReplayBuffer(capacity, game, training.symmetries)
+    buffer = make_replay_buffer(replace(config, training=replace(training, replay_capacity=capacity)), game)
     for episode in quick_episodes(config, positions):
         buffer.add_episode(episode)
     batch = buffer.sample(training.batch_size, generator(config.run.seed, "batch to copy"))

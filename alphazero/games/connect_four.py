@@ -76,7 +76,9 @@ class ConnectFour:
     plane_scale: tuple[float, ...] = (1.0, 1.0)
     root_noise_alpha = 1.4  # 10 / 7 legal actions
     temperature_moves = 12
-    config_defaults: Mapping[str, Mapping[str, bool]] = {"network": {"line_planes": True}}
+    config_defaults: Mapping[str, Mapping[str, bool]] = {
+        "network": {"line_planes": True, "ownership_head": True}
+    }
     winning_lines = _LINES
 
     def initial_state(self) -> ConnectFourState:

@@ -179,7 +179,7 @@ def winning_lines(game: object) -> tuple[Line, ...]:
     """Return `game.winning_lines`: the lines that win for whoever fills one with stones; none without that attribute.
 
     A game that names them is won by nothing else, all its lines have the same length, and planes 0 and 1 of its
-    observations are 1 where the player to move and the opponent have a stone.
+    observations are 1 where the player to move and the opponent have a stone, which stays where it was put.
     """
     lines: tuple[Line, ...] = getattr(game, "winning_lines", ())
     return lines

@@ -120,7 +120,8 @@ def network_bytes(network: NetworkConfig, game: GameShape) -> int:
         network.filters * network.value_filters
         + network.value_filters * height * width * network.value_hidden
     )
-    return 4 * (tower + policy + value)
+    ownership = 3 * height * width * network.value_hidden if network.ownership_head else 0
+    return 4 * (tower + policy + value + ownership)
 
 
 def inference_bytes(config: Config, game: GameShape, batch_size: int) -> int:
@@ -164,9 +165,11 @@ def _winning_lines(game: GameShape) -> tuple[tuple[int, ...], ...]:
     return lines
 
 
-def replay_bytes_per_position(game: GameShape) -> int:
+def replay_bytes_per_position(config: Config, game: GameShape) -> int:
     """Return the most that one position takes in the replay buffer: observation, visited actions, targets."""
     planes, height, width = game.observation_shape
+    if config.network.ownership_head or config.final_network.ownership_head:
+        planes += 1
     return planes * height * width + 8 * game.max_legal_actions + 32
 
 
@@ -319,7 +322,7 @@ class _Fitting:
 
     def fit_replay(self) -> None:
         memory = self.hardware.memory.usable_mib
-        each = replay_bytes_per_position(self.game)
+        each = replay_bytes_per_position(self.config, self.game)
         most = int(memory * _MIB * _SHARE_FOR_REPLAY / each)
         capacity = self.config.training.replay_capacity
         if capacity > most:

@@ -109,11 +109,15 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
     ),
     "Learning": (
         Metric("loss", "loss", "nats", "mean", "lower",
-            "policy_loss + value_loss_weight x value_loss; weight decay not included."),
+            "policy_loss + value_loss_weight x value_loss + ownership_loss_weight x ownership_loss; weight "
+            "decay not included."),
         Metric("policy_loss", "policy loss", "nats", "mean", "lower",
             "Cross-entropy of the policy head against the normalised visit counts."),
         Metric("value_loss", "value loss", "1", "mean", "lower",
             "Mean squared error of the value head against the value target."),
+        Metric("ownership_loss", "ownership loss", "nats", "mean", "lower",
+            "Cross-entropy of the ownership head over cells that are empty in positions of games; empty without "
+            "one."),
         Metric("policy_entropy", "policy entropy", "nats", "mean", "neither",
             "Entropy of the policy head over legal actions."),
         Metric("gradient_norm", "gradient norm", "1", "mean", "neither",

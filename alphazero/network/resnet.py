@@ -10,7 +10,8 @@ Source: Silver et al., 'Mastering the game of Go without human knowledge' (2017)
 architecture'. Unlike there, the heads' 1x1 convolutions have a configurable number of filters (paper: 2
 for the policy, 1 for the value). With `position_bias`, which the paper does not have, each batch norm of the tower is
 followed by a learned bias for each filter and cell: a convolution alone does not know where on the board it is, except
-near an edge.
+near an edge. With `ownership_head` a linear layer beside the value's output says, in training alone, whose stone each
+cell will hold when the game has ended (Wu, 'Accelerating Self-Play Learning in Go', 2019; there it is a convolution).
 
 Axis letters: B batch, A actions, C planes, H rows, W columns, F filters.
 """
@@ -32,6 +33,7 @@ from alphazero.network.line_planes import LinePlanes
 
 # Standard deviation of the last layer of each head: the untrained prior is near uniform, the value near 0.
 _HEAD_INIT_STD = 0.01
+OWNERS = 3  # of a cell: nobody, the player to move, the opponent
 _ARCHITECTURE_KEY = "architecture"
 
 
@@ -81,6 +83,9 @@ class PolicyValueNetwork(nn.Module):
         self.value_convolution = ConvolutionNorm(config.filters, config.value_filters, kernel=1)
         self.value_hidden = nn.Linear(config.value_filters * rows * columns, config.value_hidden)
         self.value_output = nn.Linear(config.value_hidden, 1)
+        self.ownership_output = (
+            nn.Linear(config.value_hidden, OWNERS * rows * columns) if config.ownership_head else None
+        )
         self._initialise()
 
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,6 +93,14 @@ class PolicyValueNetwork(nn.Module):
 
         Args:
             observations: uint8 or floating [B, C, H, W], not yet scaled.
+        """
+        policy_logits, values, _ = self.all_outputs(observations)
+        return policy_logits, values
+
+    def all_outputs(self, observations: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return what `forward` does and, with an ownership head, logits [B, H*W, OWNERS] of who will own each cell.
+
+        In the order of `alphazero.training.targets`: nobody, the player to move, the opponent.
         """
         features = observations.to(self.plane_scale.dtype) * self.plane_scale
         if self.line_planes is not None:
@@ -98,7 +111,10 @@ class PolicyValueNetwork(nn.Module):
         policy = torch.relu(self.policy_convolution(features)).flatten(1)
         value = torch.relu(self.value_convolution(features)).flatten(1)
         value = torch.relu(self.value_hidden(value))
-        return self.policy_output(policy), torch.tanh(self.value_output(value)).squeeze(1)
+        owners = (
+            None if self.ownership_output is None else self.ownership_output(value).unflatten(1, (-1, OWNERS))
+        )
+        return self.policy_output(policy), torch.tanh(self.value_output(value)).squeeze(1), owners
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -151,8 +167,10 @@ class ResidualBlock(nn.Module):
 def build_network(game: Game, config: NetworkConfig) -> PolicyValueNetwork:
     """Return a freshly initialised network for `game`, on the CPU; draws from torch's global generator.
 
-    Raises UserError for `line_planes` in a game that names no winning lines.
+    Raises UserError for `line_planes` or `ownership_head` in a game that names no winning lines.
     """
+    if config.ownership_head:
+        require_winning_lines(game, "network.ownership_head")
     lines = require_winning_lines(game, "network.line_planes") if config.line_planes else ()
     return PolicyValueNetwork(
         Architecture(

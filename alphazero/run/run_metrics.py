@@ -141,10 +141,12 @@ class RunMetrics:
         if not losses:
             return {}
         count = len(losses)
+        ownership = [step.ownership_loss for step in losses if step.ownership_loss is not None]
         return {
             "loss": sum(step.total_loss for step in losses) / count,
             "policy_loss": sum(step.policy_loss for step in losses) / count,
             "value_loss": sum(step.value_loss for step in losses) / count,
+            "ownership_loss": sum(ownership) / len(ownership) if ownership else None,
             "policy_entropy": sum(step.policy_entropy for step in losses) / count,
             "gradient_norm": sum(step.gradient_norm for step in losses) / count,
             "learning_rate": losses[-1].learning_rate,

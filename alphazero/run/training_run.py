@@ -93,7 +93,7 @@ class TrainingRun:
         torch.set_num_threads(max(1, training.threads))
         torch.manual_seed(config.run.seed)
         self.learner = Learner(build_network(self.game, config.network), training, self.device)
-        self.replay_buffer = make_replay_buffer(training, self.game)
+        self.replay_buffer = make_replay_buffer(config, self.game)
         self.gate = replay_ratio_gate(training)
         self._sampling = generator(config.run.seed, "replay sampling")
         self._sampling_state = self._sampling.bit_generator.state

@@ -81,9 +81,12 @@ class EpisodeBuilder:
             self._foreseen = (len(self) - 1, outcome)
         self.resigned = resigned
 
-    def finish(self, terminal_value: float, rng: np.random.Generator) -> Episode:
+    def finish(
+        self, terminal_value: float, rng: np.random.Generator, final_observation: ByteArray | None = None
+    ) -> Episode:
         """Return the game; `terminal_value` is for the player who would move in the final position.
 
+        final_observation: uint8 [C, H, W] of that position, kept; None: the game was resigned.
         rng: the game's own, which draws how often positions are written if its weight is not shared equally.
         """
         length = len(self._actions)
@@ -114,6 +117,7 @@ class EpisodeBuilder:
             weights_versions=versions,
             actor=self.actor,
             game_index=self.game_index,
+            final_observation=final_observation,
             side_positions=self._side_positions(rng),
             copies=copies,
             resigned=self.resigned,

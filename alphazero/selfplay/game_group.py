@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alphazero.config import SearchConfig, SelfPlayConfig
-from alphazero.games.game import Game
+from alphazero.games.game import ByteArray, Game
 from alphazero.mcts.backend import IntArray, RootStatistics
 from alphazero.mcts.forced_playouts import pruned_visits
 from alphazero.mcts.gumbel import SequentialHalving, policy_shares
@@ -181,8 +181,7 @@ class GameGroup:
             action = halving.winner(statistics)
         else:
             action = best_action(statistics)
-        observation = np.empty(self.game.observation_shape, np.uint8)
-        self.search.encode_root(slot, observation)
+        observation = self._root_observation(slot)
         policy_visits = self._policy_visits(slot, statistics)
         priors = self.search.network_priors(slot) if self._selfplay.policy_surprise_share else None
         builder.append(observation, statistics, policy_visits, action, self._weights_version, priors)
@@ -202,12 +201,19 @@ class GameGroup:
             self._begin_search(slot)
         else:
             if slot not in self._staggered:
-                self._finished.append(builder.finish(terminal_value, self._generators[slot]))
+                final = None if resigned else self._root_observation(slot)
+                self._finished.append(builder.finish(terminal_value, self._generators[slot], final))
             self._staggered.discard(slot)
             self._moves_skipped[slot] = 0
             self.counts.games += 1
             self.search.reset(slot)
             self._start_game(slot)
+
+    def _root_observation(self, slot: int) -> ByteArray:
+        """Return the observation of the slot's root, uint8 [C, H, W]."""
+        observation = np.empty(self.game.observation_shape, np.uint8)
+        self.search.encode_root(slot, observation)
+        return observation
 
     def _resigns(self, slot: int, statistics: RootStatistics) -> bool:
         """Return whether the game ends here, won for the side that the search of its newest position favours."""

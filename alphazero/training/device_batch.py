@@ -26,6 +26,7 @@ class DeviceBatch(NamedTuple):
     actions: Tensor
     policy_targets: Tensor
     value_targets: Tensor
+    ownership_targets: Tensor
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,7 @@ def copy_to_device(batch: Batch, device: torch.device, pinned_memory: bool) -> D
 
     pinned_memory: by way of page-locked memory, which is kept until the copy has ended, and without waiting for it.
     """
-    arrays = (batch.observations, batch.actions, batch.policy_targets, batch.value_targets)
-    tensors = [torch.from_numpy(array) for array in arrays]
+    tensors = [torch.from_numpy(getattr(batch, name)) for name in DeviceBatch._fields]
     if pinned_memory:
         tensors = [tensor.pin_memory() for tensor in tensors]
     return DeviceBatch(*(tensor.to(device, non_blocking=pinned_memory) for tensor in tensors))
@@ -88,9 +88,4 @@ def page_locked(batch: Batch) -> Batch:
         pinned: npt.NDArray[Any] = torch.from_numpy(array).pin_memory().numpy()
         return pinned
 
-    return Batch(
-        observations=pin(batch.observations),
-        actions=pin(batch.actions),
-        policy_targets=pin(batch.policy_targets),
-        value_targets=pin(batch.value_targets),
-    )
+    return Batch(**{name: pin(getattr(batch, name)) for name in DeviceBatch._fields})

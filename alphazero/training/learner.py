@@ -19,7 +19,7 @@ from alphazero.network.frozen_engine import computes_in_bfloat16
 from alphazero.network.guarded_engine import is_out_of_device_memory
 from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.training.device_batch import DeviceBatch, copy_to_device
-from alphazero.training.loss import Losses, policy_value_loss
+from alphazero.training.loss import Losses, ownership_loss, policy_value_loss
 from alphazero.training.targets import Batch
 
 _LOG = logging.getLogger(__name__)
@@ -35,7 +35,8 @@ class LossRecord:
         step: number of this step, the first is 1.
         policy_loss: cross-entropy over legal actions, nats.
         value_loss: mean squared error.
-        total_loss: policy_loss + value_loss_weight * value_loss.
+        ownership_loss: cross-entropy over the cells that are taught, nats; None without an ownership head.
+        total_loss: policy_loss + value_loss_weight * value_loss + ownership_loss_weight * ownership_loss.
         policy_entropy: entropy of the network's policy over legal actions, nats.
         target_entropy: entropy of the policy targets, nats: the least that policy_loss can be.
         gradient_norm: global L2 norm before clipping.
@@ -45,6 +46,7 @@ class LossRecord:
     step: int
     policy_loss: float
     value_loss: float
+    ownership_loss: float | None
     total_loss: float
     policy_entropy: float
     target_entropy: float
@@ -83,7 +85,8 @@ class Learner:
         steps: training steps done.
         most_rows: rows that go through the network at once; None: the whole batch. Running out of device memory
             halves it: a step then adds up the gradients of several pieces, and is the same step but for batch
-            norm and the mean over positions that teach the policy, which each piece has for itself.
+            norm and the means over positions that teach the policy and over cells that teach their owner, which each
+            piece has for itself.
     """
 
     def __init__(self, network: PolicyValueNetwork, config: TrainingConfig, device: torch.device) -> None:
@@ -122,7 +125,8 @@ class Learner:
         self._scaler.unscale_(self._optimizer)
         gradient_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._config.gradient_clip)
         # One copy for all numbers: each read of a device scalar waits for the device.
-        policy, value, total, entropy, target_entropy, norm = torch.cat([means, gradient_norm[None]]).tolist()
+        scalars = torch.cat([means, gradient_norm[None]]).tolist()
+        policy, value, ownership, total, entropy, target_entropy, norm = scalars
         # With a scaler, infinite gradients are normal now and then: it skips the step and lowers its scale.
         if not math.isfinite(total) or not (math.isfinite(norm) or self._scaler.is_enabled()):
             raise UserError(
@@ -139,6 +143,7 @@ class Learner:
             step=self.steps,
             policy_loss=policy,
             value_loss=value,
+            ownership_loss=None if self.network.ownership_output is None else ownership,
             total_loss=total,
             policy_entropy=entropy,
             target_entropy=target_entropy,
@@ -210,29 +215,35 @@ class Learner:
     def _gradients(self, batch: DeviceBatch, most_rows: int) -> Tensor:
         """Set the gradients of the mean loss of `batch`, in pieces of `most_rows` rows.
 
-        Returns the means of policy, value, total, policy entropy and target entropy, float32 [5].
+        Returns the means of policy, value, ownership, total, policy entropy and target entropy, float32 [6].
         """
         self._optimizer.zero_grad(set_to_none=True)
-        means = torch.zeros(5, device=self._device)
+        means = torch.zeros(6, device=self._device)
         for start in range(0, len(batch.observations), most_rows):
             piece = DeviceBatch(*(tensor[start : start + most_rows] for tensor in batch))
             share = len(piece.observations) / len(batch.observations)
-            losses = self._losses(piece)
-            self._scaler.scale(share * losses.total).backward()  # type: ignore[no-untyped-call]
+            losses, ownership = self._losses(piece)
+            total = losses.total + self._config.ownership_loss_weight * ownership
+            self._scaler.scale(share * total).backward()  # type: ignore[no-untyped-call]
             scalars = (
                 losses.policy,
                 losses.value,
-                losses.total,
+                ownership,
+                total,
                 losses.policy_entropy,
                 losses.target_entropy,
             )
             means += share * torch.stack([scalar.detach() for scalar in scalars])
         return means
 
-    def _losses(self, batch: DeviceBatch) -> Losses:
+    def _losses(self, batch: DeviceBatch) -> tuple[Losses, Tensor]:
+        """Return the losses of the policy and the value, and that of the ownership head, 0 without one."""
         with torch.autocast(self._device.type, dtype=self._half, enabled=self._half is not None):
-            policy_logits, values = self.network(batch.observations)
-        return policy_value_loss(
+            policy_logits, values, owners = self.network.all_outputs(batch.observations)
+        ownership = (
+            values.new_zeros(()) if owners is None else ownership_loss(owners, batch.ownership_targets)
+        )
+        losses = policy_value_loss(
             policy_logits,
             values,
             batch.actions,
@@ -240,6 +251,7 @@ class Learner:
             batch.value_targets,
             self._config.value_loss_weight,
         )
+        return losses, ownership
 
     @torch.no_grad()
     def _restore_memory_layout(self) -> None:

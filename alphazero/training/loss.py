@@ -2,6 +2,8 @@
 
     loss = - sum_a target(a) log p(a)  +  value_loss_weight * (value - outcome)^2
 
+Networks with an ownership head add ownership_loss_weight * `ownership_loss`.
+
 Source: Silver et al. (2017), equation 1; the L2 term there is the optimizer's weight decay here.
 
 p is the softmax over *legal* actions: logits of illegal actions are left out, in training as in the search
@@ -16,8 +18,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from alphazero.training.targets import NO_ACTION
+from alphazero.training.targets import NO_ACTION, NOT_TAUGHT
 
 
 @dataclass(frozen=True)
@@ -74,3 +77,14 @@ def policy_value_loss(
         policy_entropy=policy_entropy,
         target_entropy=target_entropy,
     )
+
+
+def ownership_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean cross-entropy of the cells that are taught, nats, computed in float32; 0 if there is none.
+
+    logits: [B, H*W, 3]. targets: integers [B, H*W], see `alphazero.training.targets.ownership_targets`.
+    """
+    entropies = functional.cross_entropy(
+        logits.float().flatten(0, 1), targets.long().flatten(), ignore_index=NOT_TAUGHT, reduction="sum"
+    )
+    return entropies / (targets != NOT_TAUGHT).sum().clamp(min=1)

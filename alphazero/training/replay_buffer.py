@@ -17,13 +17,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alphazero.config import TrainingConfig
+from alphazero.config import Config
 from alphazero.errors import UserError
 from alphazero.games.game import Game
 from alphazero.records import Episode, SidePositions
-from alphazero.training.targets import NO_ACTION, Batch, padded_visits, value_targets, visit_shares
+from alphazero.training.targets import (
+    NO_ACTION,
+    NOT_TAUGHT,
+    Batch,
+    ownership_targets,
+    padded_visits,
+    value_targets,
+    visit_shares,
+)
 
-_ARRAY_NAMES = ("observations", "actions", "visit_counts", "value_targets", "draw_chances")
+_ARRAY_NAMES = (
+    "observations",
+    "actions",
+    "visit_counts",
+    "value_targets",
+    "draw_chances",
+    "ownership_targets",
+)
 _COUNTER_NAMES = ("cursor", "capacity", "total_positions", "total_episodes")
 
 
@@ -31,8 +46,8 @@ class ReplayBuffer:
     """Ring of the last `capacity` positions. May be shared by the threads of one process.
 
     Observations are kept as uint8 and policies as visit counts of legal actions only, in one block
-    reserved at the start: C*H*W + 4*M + 8 bytes a position. A system that commits memory on first use
-    takes it as the ring fills.
+    reserved at the start: C*H*W + 4*M + 8 bytes a position, and H*W more with ownership targets. A system that
+    commits memory on first use takes it as the ring fills.
 
     Args:
         capacity: positions kept, 1 or more.
@@ -41,6 +56,7 @@ class ReplayBuffer:
         root_value_share, td_lambda: what the value targets are mixed from, see `value_targets`.
         side_position_weight: how often a side position, or one searched without a trained network, is drawn for each
             draw of another one; above 0, at most 1.
+        ownership: keep ownership targets, for a network with an ownership head.
 
     Attributes:
         total_positions: positions of games ever added, those overwritten since included, side positions not.
@@ -55,6 +71,7 @@ class ReplayBuffer:
         root_value_share: float = 0.0,
         td_lambda: float = 1.0,
         side_position_weight: float = 1.0,
+        ownership: bool = False,
     ) -> None:
         if capacity < 1:
             raise UserError(f"training.replay_capacity is {capacity}; it must be 1 or more")
@@ -77,6 +94,7 @@ class ReplayBuffer:
         self._visit_counts = np.empty((capacity, self._width), dtype=np.uint16)
         self._value_targets = np.empty(capacity, dtype=np.float32)
         self._draw_chances = np.empty(capacity, dtype=np.float32)  # that a row which comes up is drawn
+        self._ownership_targets = np.empty((capacity, rows * columns if ownership else 0), dtype=np.uint8)
         chosen = game.symmetries() if symmetries else game.symmetries()[:1]
         self._cell_source = np.stack([symmetry.cell_source for symmetry in chosen])  # [S, H*W]
         # [S, A+1]: the last entry maps the padding (NO_ACTION = -1, the last column) to itself.
@@ -103,9 +121,12 @@ class ReplayBuffer:
         """
         side = episode.side_positions
         if side is not None:
-            self._add(side, side.values, np.full(len(side), self._side_position_weight))
+            not_taught = np.full((len(side), self._ownership_targets.shape[1]), NOT_TAUGHT, np.uint8)
+            self._add(side, side.values, np.full(len(side), self._side_position_weight), not_taught)
         chances = np.where(episode.weights_versions > 0, 1.0, self._side_position_weight)
-        self._add(episode, value_targets(episode, self._root_value_share, self._td_lambda), chances)
+        values = value_targets(episode, self._root_value_share, self._td_lambda)
+        owners = ownership_targets(episode)[:, : self._ownership_targets.shape[1]]
+        self._add(episode, values, chances, owners)
         with self._lock:
             self.total_positions += len(episode)
             self.total_episodes += 1
@@ -124,15 +145,19 @@ class ReplayBuffer:
             actions = self._actions[rows]
             visit_counts = self._visit_counts[rows]
             values = self._value_targets[rows]
+            owners = self._ownership_targets[rows]
         chosen = rng.integers(0, len(self._cell_source), batch_size)
         if len(self._cell_source) > 1:
             observations = np.take_along_axis(observations, self._cell_source[chosen][:, None, :], axis=2)
             actions = self._action_target[chosen[:, None], actions]
+            if owners.shape[1]:
+                owners = np.take_along_axis(owners, self._cell_source[chosen], axis=1)
         return Batch(
             observations=observations.reshape(batch_size, *self._shape),
             actions=actions,
             policy_targets=visit_shares(visit_counts),
             value_targets=values,
+            ownership_targets=owners,
         )
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
@@ -189,10 +214,12 @@ class ReplayBuffer:
         positions: Episode | SidePositions,
         targets: npt.NDArray[np.float32],
         chances: npt.NDArray[np.float64],
+        owners: npt.NDArray[np.uint8],
     ) -> None:
         """Write N positions with their value targets, float32 [N], over the oldest ones if full.
 
-        chances: [N], see `_draw_rows`. Each is written once, or as often as `positions.copies` says.
+        chances: [N], see `_draw_rows`. owners: ownership targets, [N, H*W] or [N, 0].
+        Each is written once, or as often as `positions.copies` says.
         """
         count = len(positions)
         actions, visit_counts = padded_visits(positions, self._width)
@@ -202,6 +229,7 @@ class ReplayBuffer:
             "visit_counts": visit_counts,
             "value_targets": targets,
             "draw_chances": chances,
+            "ownership_targets": owners,
         }
         if positions.copies is not None:
             new = {name: np.repeat(array, positions.copies, axis=0) for name, array in new.items()}
@@ -221,12 +249,14 @@ class ReplayBuffer:
             self._visit_counts,
             self._value_targets,
             self._draw_chances,
+            self._ownership_targets,
         )
         return dict(zip(_ARRAY_NAMES, arrays, strict=True))
 
 
-def make_replay_buffer(training: TrainingConfig, game: Game) -> ReplayBuffer:
+def make_replay_buffer(config: Config, game: Game) -> ReplayBuffer:
     """Return the empty replay buffer of a run."""
+    training = config.training
     return ReplayBuffer(
         training.replay_capacity,
         game,
@@ -234,4 +264,5 @@ def make_replay_buffer(training: TrainingConfig, game: Game) -> ReplayBuffer:
         root_value_share=training.root_value_share,
         td_lambda=training.td_lambda,
         side_position_weight=training.side_position_weight,
+        ownership=config.network.ownership_head or config.final_network.ownership_head,
     )

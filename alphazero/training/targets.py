@@ -13,6 +13,9 @@ import numpy.typing as npt
 from alphazero.records import Episode, SidePositions
 
 NO_ACTION = -1  # fills up rows with fewer legal actions than the widest
+# Whose stone a cell holds when the game has ended, for the player to move.
+NOBODY, OWN, OPPONENT = 0, 1, 2
+NOT_TAUGHT = 3  # the cell is taken already, or nobody knows how such a game ends
 _LARGEST_COUNT = np.iinfo(np.uint16).max
 
 
@@ -25,12 +28,14 @@ class Batch:
         actions: int16 [B, M], the legal actions in any order, NO_ACTION where there are fewer than M.
         policy_targets: float32 [B, M], of these actions, rows sum to 1; all 0 where only the value is taught.
         value_targets: float32 [B], for the player to move.
+        ownership_targets: uint8 [B, H*W], see `ownership_targets`; [B, 0] where no network is taught them.
     """
 
     observations: npt.NDArray[np.uint8]
     actions: npt.NDArray[np.int16]
     policy_targets: npt.NDArray[np.float32]
     value_targets: npt.NDArray[np.float32]
+    ownership_targets: npt.NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.value_targets)
@@ -64,6 +69,26 @@ def _lambda_returns(episode: Episode, td_lambda: float) -> npt.NDArray[np.float6
         returns[move] = (1.0 - kept) * float(episode.root_values[move]) + kept * following
         following = -returns[move]
     return returns
+
+
+def ownership_targets(episode: Episode) -> npt.NDArray[np.uint8]:
+    """Return whose stone each cell holds in the final position: uint8 [T, H*W] of NOBODY, OWN, OPPONENT or NOT_TAUGHT.
+
+    OWN is the player to move at that position. For games whose planes 0 and 1 are the stones of the player to move and
+    of the opponent (`alphazero.games.game.winning_lines`), and whose stones stay where they were put.
+
+    Source: Wu, 'Accelerating Self-Play Learning in Go' (2019), auxiliary ownership targets.
+    """
+    moves = len(episode)
+    taken = episode.observations[:, :2].any(axis=1).reshape(moves, -1)
+    if episode.final_observation is None:
+        return np.full(taken.shape, NOT_TAUGHT, np.uint8)
+    own, opponent = episode.final_observation[:2].reshape(2, -1) != 0
+    for_last = np.where(own, OWN, np.where(opponent, OPPONENT, NOBODY))
+    for_other = np.where(own, OPPONENT, np.where(opponent, OWN, NOBODY))
+    as_at_the_end = (moves - np.arange(moves)) % 2 == 0  # the same player is to move
+    owners = np.where(as_at_the_end[:, None], for_last, for_other)
+    return np.where(taken, NOT_TAUGHT, owners).astype(np.uint8)
 
 
 def padded_visits(

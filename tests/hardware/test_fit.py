@@ -119,7 +119,11 @@ def test_estimates_worked_out_by_hand() -> None:
     # a row: observation 2 * 42 cells of 1 + 4 bytes = 420; one tensor 4 * 42 * 4 = 672
     assert inference_bytes(config, BOARD, 10) == 10 * (420 + 6 * 672) + 6392
     assert training_bytes(config, BOARD, 10) == 10 * (420 + 10 * 672) + 4 * 6392
-    assert replay_bytes_per_position(BOARD) == 84 + 8 * 7 + 32
+    assert replay_bytes_per_position(config, BOARD) == 84 + 8 * 7 + 32
+    # an ownership head: 3 logits for each of 42 cells from 5 units, and one more byte a cell of a position
+    owning = replace(config.network, ownership_head=True)
+    assert network_bytes(owning, BOARD) == 6392 + 4 * 3 * 42 * 5
+    assert replay_bytes_per_position(replace(config, network=owning), BOARD) == 84 + 42 + 8 * 7 + 32
     biased = replace(config.network, position_bias=True)
     # after each of three convolutions, a tensor of one row
     assert network_bytes(biased, BOARD) == 6392 + 3 * 672

@@ -23,7 +23,7 @@ GAME = get_game("connect_four")
 
 PAPERS = NetworkConfig()
 BIASED = NetworkConfig(position_bias=True)
-WITH_LINES = NetworkConfig(line_planes=True)
+WITH_LINES = NetworkConfig(line_planes=True, ownership_head=True)  # as Connect Four's
 
 
 def trained_looking_network(

@@ -40,6 +40,7 @@ def observations() -> torch.Tensor:
         {"filters": 12},
         {"position_bias": True},
         {"line_planes": True},
+        {"ownership_head": True},
         {"policy_filters": 5, "value_filters": 4, "value_hidden": 16},
         {"blocks": 3, "filters": 12, "policy_filters": 5, "value_hidden": 16, "position_bias": True},
     ],
@@ -56,8 +57,9 @@ def test_a_grown_network_answers_as_before_and_learns_with_all_weights(changes: 
     optimizer = torch.optim.SGD(large.parameters(), lr=0.05)
     large.train()
     for _ in range(3):
-        logits, values = large(observations())
-        (logits.square().sum(dim=1).mean() + (values - 0.5).square().mean()).backward()
+        logits, values, owners = large.all_outputs(observations())
+        loss = logits.square().sum(dim=1).mean() + (values - 0.5).square().mean()
+        (loss if owners is None else loss + owners.square().mean()).backward()
         optimizer.step()
         optimizer.zero_grad()
     for name, tensor in large.named_parameters():

@@ -140,15 +140,20 @@ def test_lines_that_are_not_on_the_board_are_a_user_error(lines: object) -> None
         network_from_metadata({"architecture": json.dumps({**architecture, "winning_lines": lines})})
 
 
-def test_connect_four_has_them_unless_told_otherwise() -> None:
-    assert resolve_config(profile="none").config.network.line_planes
-    plain = resolve_config(profile="none", overrides=["network.line_planes=false"])
-    assert not plain.config.network.line_planes
+what_needs_lines = pytest.mark.parametrize("setting", ["line_planes", "ownership_head"])
 
 
-def test_a_game_without_lines_refuses_them_by_name() -> None:
-    assert not resolve_config(game="chess", profile="none").config.network.line_planes
-    with pytest.raises(UserError, match=r"final_network\.line_planes is true, but the game 'chess' names no"):
-        resolve_config(game="chess", profile="none", overrides=["final_network.line_planes=true"])
-    with pytest.raises(UserError, match=r"network\.line_planes is true, but the game 'chess'"):
-        build_network(get_game("chess"), NetworkConfig(line_planes=True))
+@what_needs_lines
+def test_connect_four_has_it_unless_told_otherwise(setting: str) -> None:
+    assert getattr(resolve_config(profile="none").config.network, setting)
+    plain = resolve_config(profile="none", overrides=[f"network.{setting}=false"])
+    assert not getattr(plain.config.network, setting)
+
+
+@what_needs_lines
+def test_a_game_without_lines_refuses_it_by_name(setting: str) -> None:
+    assert not getattr(resolve_config(game="chess", profile="none").config.network, setting)
+    with pytest.raises(UserError, match=rf"final_network\.{setting} is true, but the game 'chess' names no"):
+        resolve_config(game="chess", profile="none", overrides=[f"final_network.{setting}=true"])
+    with pytest.raises(UserError, match=rf"network\.{setting} is true, but the game 'chess'"):
+        build_network(get_game("chess"), NetworkConfig(**{setting: True}))

@@ -70,6 +70,8 @@ def test_an_episode_records_the_game_that_was_played():
             visits = episode.policy_visits[children]
             assert visits[list(episode.policy_actions[children]).index(action)] > 0
             state = game.step(state, int(action))
+        game.encode(state, observation)
+        np.testing.assert_array_equal(episode.final_observation, observation)
         # the outcome of the last move is for the player who made it, and alternates backwards
         final = game.terminal_value(state)
         assert final is not None
@@ -444,6 +446,7 @@ def test_a_game_ends_when_its_search_is_sure_enough():
             continue
         first = sure[0]
         assert game.resigned and len(game) == first + 1
+        assert game.final_observation is None and original.final_observation is not None
         assert game.outcomes[first] == np.sign(original.root_values[first])
         assert list(game.outcomes[::-1]) == [game.outcomes[-1] * (-1) ** back for back in range(len(game))]
         assert original.foreseen_rightly == (original.outcomes[first] == game.outcomes[first])

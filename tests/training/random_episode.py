@@ -23,6 +23,10 @@ def play_episode(game: Game, rng: np.random.Generator, moves: Sequence[int] | No
         offsets.append(len(policy_actions))
         actions.append(int(rng.choice(legal)) if moves is None else moves[len(actions)])
         state = game.step(state, actions[-1])
+    final = None
+    if game.terminal_value(state) is not None:
+        final = np.zeros(game.observation_shape, dtype=np.uint8)
+        game.encode(state, final)
     length = len(actions)
     # The value at the end is for the player to move there; it changes sign with every ply backwards.
     last = game.terminal_value(state) or 0.0
@@ -39,4 +43,5 @@ def play_episode(game: Game, rng: np.random.Generator, moves: Sequence[int] | No
         weights_versions=np.zeros(length, dtype=np.int32),
         actor=0,
         game_index=0,
+        final_observation=final,
     )

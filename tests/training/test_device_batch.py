@@ -123,10 +123,10 @@ def test_the_step_waits_for_the_copy_and_keeps_its_memory(
     )
     batch = buffer.sample(8, np.random.default_rng(7))
     upload = BatchUploader(torch.device("cuda", 0)).start(batch)
-    assert notes == ["copied in copying, without waiting"] * 4 + ["recorded in copying"]
+    assert notes == ["copied in copying, without waiting"] * 5 + ["recorded in copying"]
     notes.clear()
     uploaded = upload.wait()
-    assert notes == ["compute waits for what copying has done"] + ["kept for compute"] * 4
+    assert notes == ["compute waits for what copying has done"] + ["kept for compute"] * 5
     for tensor, array in zip(uploaded, vars(batch).values(), strict=True):
         np.testing.assert_array_equal(tensor.numpy(), array)
 

@@ -9,7 +9,7 @@ import torch
 from alphazero.config import NetworkConfig, TrainingConfig
 from alphazero.errors import UserError
 from alphazero.games.registry import get_game
-from alphazero.network.resnet import build_network
+from alphazero.network.resnet import PolicyValueNetwork, build_network
 from alphazero.training.learner import Learner, learning_rate
 from alphazero.training.learner_file import decode_learner_state, encode_learner_state
 from alphazero.training.targets import Batch
@@ -28,13 +28,16 @@ def fixed_batch(seed: int, size: int = 16) -> Batch:
         actions=np.tile(np.arange(7, dtype=np.int16), (size, 1)),
         policy_targets=policy,
         value_targets=rng.choice([-1.0, 0.0, 1.0], size).astype(np.float32),
+        ownership_targets=rng.integers(0, 4, (size, 42), dtype=np.uint8),
     )
 
 
-def new_learner(config: TrainingConfig = CONFIG, seed: int = 0, position_bias: bool = False) -> Learner:
+def new_learner(
+    config: TrainingConfig = CONFIG, seed: int = 0, position_bias: bool = False, ownership_head: bool = False
+) -> Learner:
     torch.manual_seed(seed)
-    network = build_network(GAME, NetworkConfig(blocks=1, filters=8, position_bias=position_bias))
-    return Learner(network, config, CPU)
+    size = NetworkConfig(blocks=1, filters=8, position_bias=position_bias, ownership_head=ownership_head)
+    return Learner(build_network(GAME, size), config, CPU)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -52,9 +55,30 @@ def test_record_of_the_first_step_of_an_untrained_network() -> None:
     assert record.policy_loss == pytest.approx(np.log(7), abs=0.1)  # near-uniform over 7 actions
     assert record.policy_entropy == pytest.approx(np.log(7), abs=0.1)
     assert record.target_entropy == 0.0
+    assert record.ownership_loss is None
     assert record.total_loss == pytest.approx(record.policy_loss + record.value_loss)
     assert record.gradient_norm > 0
     assert record.learning_rate == pytest.approx(0.5e-2)  # first of two warm-up steps
+
+
+def test_an_ownership_head_learns_and_its_loss_counts_with_its_weight() -> None:
+    learner = new_learner(dataclasses.replace(CONFIG, ownership_loss_weight=0.5), ownership_head=True)
+    records = [learner.train_step(fixed_batch(0), progress=0.0) for _ in range(80)]
+    first, last = records[0].ownership_loss, records[-1].ownership_loss
+    assert first == pytest.approx(np.log(3), abs=0.3)
+    assert last is not None and last < 0.6 * np.log(3)
+    assert records[0].total_loss == pytest.approx(
+        records[0].policy_loss + records[0].value_loss + 0.5 * np.log(3), abs=0.15
+    )
+    # with a weight of 0 the value head's hidden layer learns as without the head, and the head nothing
+    unweighted = new_learner(
+        dataclasses.replace(CONFIG, ownership_loss_weight=0.0, weight_decay=0.0), ownership_head=True
+    )
+    head = unweighted.network.ownership_output
+    assert head is not None
+    before = head.weight.detach().clone()
+    unweighted.train_step(fixed_batch(0), progress=0.0)
+    torch.testing.assert_close(head.weight, before, rtol=0, atol=0)
 
 
 def test_learning_rate_rises_over_the_warm_up_and_falls_along_a_cosine() -> None:
@@ -185,18 +209,24 @@ def test_learner_state_that_is_something_else_is_refused() -> None:
 class LittleMemory(torch.nn.Module):
     """A network on a device whose memory holds `rows` rows at most; batch norm does not look at the batch."""
 
-    def __init__(self, network: torch.nn.Module, rows: int) -> None:
+    def __init__(self, network: PolicyValueNetwork, rows: int) -> None:
         super().__init__()
         self.network, self.rows, self.seen = network, rows, []
 
     def train(self, mode: bool = True) -> "LittleMemory":
         return super().train(False)
 
-    def forward(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    @property
+    def ownership_output(self) -> torch.nn.Linear | None:
+        return self.network.ownership_output
+
+    def all_outputs(
+        self, observations: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         self.seen.append(len(observations))
         if len(observations) > self.rows:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
-        return self.network(observations)
+        return self.network.all_outputs(observations)
 
 
 def learner_with_memory_for(rows: int) -> Learner:
@@ -210,7 +240,12 @@ def test_out_of_device_memory_splits_the_batch_and_the_step_stays_the_same() -> 
     plenty, little = learner_with_memory_for(100), learner_with_memory_for(5)
     for step in range(3):
         record, expected = (learner.train_step(fixed_batch(step), 0.0) for learner in (little, plenty))
-        assert dataclasses.astuple(record) == pytest.approx(dataclasses.astuple(expected), rel=1e-5)
+        assert record.ownership_loss is expected.ownership_loss is None
+        numbers, expected_numbers = (
+            {name: number for name, number in vars(each).items() if number is not None}
+            for each in (record, expected)
+        )
+        assert numbers == pytest.approx(expected_numbers, rel=1e-5)
     assert (plenty.most_rows, little.most_rows) == (None, 4)
     assert little.network.seen == [16, 8, *[4] * 12]  # found once, kept
     for one, other in zip(little.network.parameters(), plenty.network.parameters(), strict=True):

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from alphazero.training.loss import policy_value_loss
-from alphazero.training.targets import NO_ACTION
+from alphazero.training.loss import ownership_loss, policy_value_loss
+from alphazero.training.targets import NO_ACTION, NOBODY, NOT_TAUGHT, OPPONENT
 
 BOTH_LEGAL = torch.tensor([[0, 1]])
 
@@ -77,3 +77,17 @@ def test_position_without_a_policy_target_teaches_its_value_alone() -> None:
     assert float(losses.value) == pytest.approx(0.5)
     assert logits.grad is not None
     torch.testing.assert_close(logits.grad, torch.tensor([[-0.25, 0.25], [0.0, 0.0]]))
+
+
+def test_ownership_loss_is_the_mean_over_the_cells_that_are_taught() -> None:
+    logits = torch.log(torch.tensor([[[0.5, 0.25, 0.25], [0.1, 0.2, 0.7], [0.6, 0.3, 0.1]]]))
+    loss = ownership_loss(logits, torch.tensor([[NOBODY, NOT_TAUGHT, OPPONENT]], dtype=torch.uint8))
+    assert float(loss) == pytest.approx((-math.log(0.5) - math.log(0.1)) / 2)
+
+
+def test_ownership_loss_of_nothing_that_is_taught_is_nought_and_moves_nothing() -> None:
+    logits = torch.ones((2, 3, 3), requires_grad=True)
+    loss = ownership_loss(logits, torch.full((2, 3), NOT_TAUGHT, dtype=torch.uint8))
+    loss.backward()
+    assert float(loss.detach()) == 0.0
+    assert logits.grad is not None and not logits.grad.any()

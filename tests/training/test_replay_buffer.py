@@ -11,7 +11,7 @@ from alphazero.errors import UserError
 from alphazero.games.registry import get_game
 from alphazero.records import SidePositions
 from alphazero.training.replay_buffer import ReplayBuffer
-from alphazero.training.targets import NO_ACTION, Batch
+from alphazero.training.targets import NO_ACTION, NOT_TAUGHT, Batch, ownership_targets
 from tests.training.random_episode import play_episode
 
 CONNECT_FOUR = get_game("connect_four")
@@ -258,3 +258,39 @@ def test_capacity_below_one_is_a_user_error() -> None:
 def test_a_position_takes_as_many_bytes_as_documented() -> None:
     # 2 planes of 42 cells, 7 actions and 7 visit counts of two bytes each, two float32
     assert ReplayBuffer(10, CONNECT_FOUR).bytes_per_position == 2 * 42 + 7 * 4 + 8
+
+
+def test_ownership_targets_are_mirrored_with_their_position_and_side_positions_have_none() -> None:
+    rng = np.random.default_rng(0)
+    episode, beside = play_episode(CONNECT_FOUR, rng), play_episode(CONNECT_FOUR, rng)
+    side = SidePositions(
+        beside.observations,
+        beside.policy_offsets,
+        beside.policy_actions,
+        beside.policy_visits,
+        np.zeros(len(beside), np.float32),
+    )
+    buffer = ReplayBuffer(200, CONNECT_FOUR, ownership=True)
+    buffer.add_episode(replace(episode, side_positions=side))
+    assert buffer.bytes_per_position == 2 * 42 + 7 * 4 + 8 + 42
+    owners = {}
+    for observation, cells in zip(episode.observations, ownership_targets(episode), strict=True):
+        owners[observation.tobytes()] = cells
+        owners[observation[:, :, ::-1].tobytes()] = cells.reshape(6, 7)[:, ::-1].ravel()
+    batch = buffer.sample(500, np.random.default_rng(1))
+    taught = [owners.get(observation.tobytes()) for observation in batch.observations]
+    assert 0 < sum(cells is not None for cells in taught) < 500
+    for observation, cells, got in zip(batch.observations, taught, batch.ownership_targets, strict=True):
+        if observation.sum() <= 2:  # both games may have come to it, or it is its own mirror image
+            continue
+        assert got.tolist() == ([NOT_TAUGHT] * 42 if cells is None else cells.tolist())
+
+    restored = ReplayBuffer(200, CONNECT_FOUR, ownership=True)
+    restored.load_state_dict(buffer.state_dict())
+    again = restored.sample(500, np.random.default_rng(1))
+    np.testing.assert_array_equal(again.ownership_targets, batch.ownership_targets)
+
+
+def test_without_ownership_nothing_is_kept_of_it() -> None:
+    batch = filled(60, 2).sample(8, np.random.default_rng(0))
+    assert batch.ownership_targets.shape == (8, 0)

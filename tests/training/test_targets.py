@@ -7,7 +7,17 @@ import pytest
 
 from alphazero.games.registry import get_game
 from alphazero.records import Episode
-from alphazero.training.targets import NO_ACTION, padded_visits, value_targets, visit_shares
+from alphazero.training.targets import (
+    NO_ACTION,
+    NOBODY,
+    NOT_TAUGHT,
+    OPPONENT,
+    OWN,
+    ownership_targets,
+    padded_visits,
+    value_targets,
+    visit_shares,
+)
 from tests.training.random_episode import play_episode
 
 
@@ -77,3 +87,23 @@ def test_a_search_without_a_trained_network_has_no_say_in_what_came_before() -> 
     # move 1 hands on what follows: 0.5 * 0.2 + 0.5 * 0.8 = 0.5
     np.testing.assert_allclose(value_targets(three_moves([1, 0, 1]), 0.0, 0.5), [0.5, -0.8, 0.8], atol=1e-6)
     assert value_targets(three_moves([0, 0, 0]), 0.0, 0.5).tolist() == [1.0, -1.0, 1.0]
+
+
+def test_owners_are_those_of_the_final_position_as_the_player_to_move_sees_it() -> None:
+    # 0 1 2     moves 0 4 2 6 1: the first player fills the top row
+    # 3 4 5
+    # 6 7 8
+    episode = play_episode(get_game("tic_tac_toe"), np.random.default_rng(0), moves=[0, 4, 2, 6, 1])
+    first = [OWN, OWN, OWN, NOBODY, OPPONENT, NOBODY, OPPONENT, NOBODY, NOBODY]
+    second = [OPPONENT, OPPONENT, OPPONENT, NOBODY, OWN, NOBODY, OWN, NOBODY, NOBODY]
+    expected = [first, second, first, second, first]
+    for ply, taken in enumerate([[], [0], [0, 4], [0, 4, 2], [0, 4, 2, 6]]):
+        for cell in taken:
+            expected[ply] = [*expected[ply][:cell], NOT_TAUGHT, *expected[ply][cell + 1 :]]
+    assert ownership_targets(episode).tolist() == expected
+
+
+def test_a_game_that_was_given_up_teaches_no_owners() -> None:
+    episode = play_episode(get_game("connect_four"), np.random.default_rng(0), moves=[3, 3])
+    assert episode.final_observation is None
+    assert (ownership_targets(episode) == NOT_TAUGHT).all()
