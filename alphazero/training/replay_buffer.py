@@ -120,12 +120,13 @@ class ReplayBuffer:
         added so many times, and counts once. Of more rows than the whole ring holds only the last `capacity` are kept.
         """
         side = episode.side_positions
+        owned_cells = self._ownership_targets.shape[1]
         if side is not None:
-            not_taught = np.full((len(side), self._ownership_targets.shape[1]), NOT_TAUGHT, np.uint8)
+            not_taught = np.full((len(side), owned_cells), NOT_TAUGHT, np.uint8)
             self._add(side, side.values, np.full(len(side), self._side_position_weight), not_taught)
         chances = np.where(episode.weights_versions > 0, 1.0, self._side_position_weight)
         values = value_targets(episode, self._root_value_share, self._td_lambda)
-        owners = ownership_targets(episode)[:, : self._ownership_targets.shape[1]]
+        owners = ownership_targets(episode) if owned_cells else np.empty((len(episode), 0), np.uint8)
         self._add(episode, values, chances, owners)
         with self._lock:
             self.total_positions += len(episode)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from alphazero.errors import UserError
+from alphazero.games.connect_four import ConnectFour
 from alphazero.games.registry import get_game
 from alphazero.records import SidePositions
 from alphazero.training.replay_buffer import ReplayBuffer
@@ -291,6 +292,19 @@ def test_ownership_targets_are_mirrored_with_their_position_and_side_positions_h
     np.testing.assert_array_equal(again.ownership_targets, batch.ownership_targets)
 
 
-def test_without_ownership_nothing_is_kept_of_it() -> None:
+def test_without_ownership_nothing_is_kept_of_it_and_planes_may_mean_anything() -> None:
     batch = filled(60, 2).sample(8, np.random.default_rng(0))
     assert batch.ownership_targets.shape == (8, 0)
+
+    class OnePlane(ConnectFour):
+        observation_shape = (1, 6, 7)
+
+    episode = play_episode(CONNECT_FOUR, np.random.default_rng(0))
+    assert episode.final_observation is not None
+    buffer = ReplayBuffer(60, OnePlane())
+    buffer.add_episode(
+        replace(
+            episode, observations=episode.observations[:, :1], final_observation=episode.final_observation[:1]
+        )
+    )
+    assert buffer.sample(8, np.random.default_rng(0)).ownership_targets.shape == (8, 0)
