@@ -228,3 +228,8 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     run: RunConfig = field(default_factory=RunConfig)
+
+    @property
+    def ownership_is_taught(self) -> bool:
+        """Whether a network of the run has an ownership head, so that the replay buffer keeps its targets."""
+        return self.network.ownership_head or self.final_network.ownership_head

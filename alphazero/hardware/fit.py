@@ -168,7 +168,7 @@ def _winning_lines(game: GameShape) -> tuple[tuple[int, ...], ...]:
 def replay_bytes_per_position(config: Config, game: GameShape) -> int:
     """Return the most that one position takes in the replay buffer: observation, visited actions, targets."""
     planes, height, width = game.observation_shape
-    if config.network.ownership_head or config.final_network.ownership_head:
+    if config.ownership_is_taught:
         planes += 1
     return planes * height * width + 8 * game.max_legal_actions + 32
 

@@ -265,5 +265,5 @@ def make_replay_buffer(config: Config, game: Game) -> ReplayBuffer:
         root_value_share=training.root_value_share,
         td_lambda=training.td_lambda,
         side_position_weight=training.side_position_weight,
-        ownership=config.network.ownership_head or config.final_network.ownership_head,
+        ownership=config.ownership_is_taught,
     )
