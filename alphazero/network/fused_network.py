@@ -41,7 +41,8 @@ class FusedNetwork(FoldedNetwork):
         position_bias = self._position_biases.get(name)
         if position_bias is None:
             return _convolution_relu(features, *self._parameters[name])
-        added = position_bias.expand(len(features), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        # A copy even for one row, where `contiguous` would return the bias itself: the answer takes its place.
+        added = position_bias.expand(len(features), -1, -1, -1).clone(memory_format=torch.channels_last)
         return _convolution_add_relu(features, *self._parameters[name], added)
 
     def _convolve_add_relu(self, name: str, features: Tensor, added: Tensor) -> Tensor:

@@ -77,6 +77,20 @@ def test_engine_on_cpu_equals_the_network_in_float32(name: str, rows: int, confi
     np.testing.assert_allclose(values, expected_values, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["eager", "frozen", "auto", OPENVINO])
+@pytest.mark.parametrize("use_amp", [False, True])
+@pytest.mark.parametrize("rows", [1, 5])
+@all_networks
+def test_a_question_asked_again_gets_the_same_answer(
+    name: str, use_amp: bool, rows: int, config: NetworkConfig
+) -> None:
+    engine = make_engine(name, trained_looking_network(0, config), device="cpu", use_amp=use_amp)
+    inputs = observations(rows)
+    first = [answers.copy() for answers in engine.evaluate(inputs)]
+    for answers, again in zip(first, engine.evaluate(inputs), strict=True):
+        np.testing.assert_array_equal(answers, again)
+
+
 @pytest.mark.parametrize("name", ["eager", "frozen", OPENVINO])
 @all_networks
 def test_new_weights_replace_the_old_ones(name: str, config: NetworkConfig) -> None:
