@@ -168,6 +168,9 @@ class TrainingConfig:
     # Positions that no move was played from (side positions), or that were searched without a trained network, are
     # drawn so often for each draw of another one. What they say of the value is a search's word alone. 1: all alike
     side_position_weight: float = 1.0
+    # Positions of the second half of the game's greatest length are drawn so often for each draw of an earlier one: a
+    # search comes to the end of the game by itself there. 1: all alike (paper)
+    late_position_weight: float = 1.0
     symmetries: bool = True  # train on a random symmetry of each position
     use_amp: bool = True  # half precision on CUDA, and on CPUs with bfloat16 instructions
     pinned_memory: bool = True  # page-locked batches on CUDA, copied while the step before computes

@@ -236,6 +236,7 @@ RULES: dict[str, Rule] = {
     "training.root_value_share": _between(0, 1),
     "training.td_lambda": _between(0, 1),
     "training.side_position_weight": _between(0.01, 1),
+    "training.late_position_weight": _between(0.01, 1),
     "training.symmetries": _ANY_BOOL,
     "training.use_amp": _ANY_BOOL,
     "training.pinned_memory": _ANY_BOOL,

@@ -18,6 +18,7 @@ class SidePositions:
         policy_actions: int32 [policy_offsets[N]], its legal actions, ascending.
         policy_visits: int32 [policy_offsets[N]], their visit counts in the search of the game's move.
         values: float32 [N], what that search thought of the position, for the player to move there.
+        moves_before: int32 [N], moves from the start of the game to the position of the game that was searched.
         copies: int32 [N], how often each is written into the replay buffer; None: once.
     """
 
@@ -26,6 +27,7 @@ class SidePositions:
     policy_actions: npt.NDArray[np.int32]
     policy_visits: npt.NDArray[np.int32]
     values: npt.NDArray[np.float32]
+    moves_before: npt.NDArray[np.int32]
     copies: npt.NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
@@ -79,3 +81,8 @@ class Episode:
 
     def __len__(self) -> int:
         return len(self.actions)
+
+    @property
+    def moves_before(self) -> npt.NDArray[np.int32]:
+        """Moves from the start of the game to each position, int32 [T]."""
+        return np.arange(len(self.opening), len(self.opening) + len(self), dtype=np.int32)

@@ -36,6 +36,7 @@ class EpisodeBuilder:
         self.resigned = False
         self._side_observations: list[ByteArray] = []
         self._side_nodes: list[SearchedNodes] = []
+        self._side_moves_before: list[int] = []
 
     def __len__(self) -> int:
         return len(self._actions)
@@ -68,9 +69,10 @@ class EpisodeBuilder:
             self._priors.append(network_priors)
 
     def append_side_positions(self, observations: ByteArray, found: SearchedNodes) -> None:
-        """Add N positions beside the game: observations uint8 [N, C, H, W] (kept), and what was found there (kept)."""
+        """Add N positions that the newest move's search met: observations uint8 [N, C, H, W] and findings; kept."""
         self._side_observations.append(observations)
         self._side_nodes.append(found)
+        self._side_moves_before.append(len(self.opening) + len(self) - 1)
 
     def foresee(self, outcome: float, resigned: bool) -> None:
         """Note that the newest position is called decided: +1 or -1 for the player to move there.
@@ -133,7 +135,9 @@ class EpisodeBuilder:
             copies = self._copies(
                 policy_surprises(found.edge_visit_counts, found.edge_priors, found.edge_offsets), rng
             )
-        return side_positions(np.concatenate(self._side_observations), found, copies)
+        searched = [len(nodes) for nodes in self._side_nodes]
+        moves_before = np.repeat(np.array(self._side_moves_before, np.int32), searched)
+        return side_positions(np.concatenate(self._side_observations), found, moves_before, copies)
 
     def _copies(self, surprises: FloatArray, rng: np.random.Generator) -> IntArray:
         """Return how often each of N positions, which share a weight of N, is written."""

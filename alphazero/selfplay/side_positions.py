@@ -59,10 +59,12 @@ def joined(searches: Sequence[SearchedNodes]) -> SearchedNodes:
     )
 
 
-def side_positions(observations: ByteArray, found: SearchedNodes, copies: IntArray | None) -> SidePositions:
+def side_positions(
+    observations: ByteArray, found: SearchedNodes, moves_before: IntArray, copies: IntArray | None
+) -> SidePositions:
     """Return the nodes found as positions to learn from.
 
-    observations: uint8 [N, C, H, W]. copies: see `SidePositions`.
+    observations: uint8 [N, C, H, W]. moves_before, copies: see `SidePositions`.
     """
     return SidePositions(
         observations=observations,
@@ -70,5 +72,6 @@ def side_positions(observations: ByteArray, found: SearchedNodes, copies: IntArr
         policy_actions=found.edge_actions,
         policy_visits=found.edge_visit_counts,
         values=node_values(found).astype(np.float32),
+        moves_before=moves_before,
         copies=copies,
     )

@@ -56,6 +56,8 @@ class ReplayBuffer:
         root_value_share, td_lambda: what the value targets are mixed from, see `value_targets`.
         side_position_weight: how often a side position, or one searched without a trained network, is drawn for each
             draw of another one; above 0, at most 1.
+        late_position_weight: how often a position of the second half of the game's greatest length is drawn for
+            each draw of an earlier one; above 0, at most 1.
         ownership: keep ownership targets, for a network with an ownership head.
 
     Attributes:
@@ -71,6 +73,7 @@ class ReplayBuffer:
         root_value_share: float = 0.0,
         td_lambda: float = 1.0,
         side_position_weight: float = 1.0,
+        late_position_weight: float = 1.0,
         ownership: bool = False,
     ) -> None:
         if capacity < 1:
@@ -84,6 +87,9 @@ class ReplayBuffer:
         self._root_value_share = root_value_share
         self._td_lambda = td_lambda
         self._side_position_weight = side_position_weight
+        self._late_position_weight = late_position_weight
+        self._early_moves = game.max_game_length // 2
+        self._all_alike = side_position_weight == late_position_weight == 1.0
         self.total_positions = 0
         self.total_episodes = 0
         self._shape = game.observation_shape
@@ -123,8 +129,10 @@ class ReplayBuffer:
         owned_cells = self._ownership_targets.shape[1]
         if side is not None:
             not_taught = np.full((len(side), owned_cells), NOT_TAUGHT, np.uint8)
-            self._add(side, side.values, np.full(len(side), self._side_position_weight), not_taught)
+            chances = self._side_position_weight * self._lateness_weights(side)
+            self._add(side, side.values, chances, not_taught)
         chances = np.where(episode.weights_versions > 0, 1.0, self._side_position_weight)
+        chances *= self._lateness_weights(episode)
         values = value_targets(episode, self._root_value_share, self._td_lambda)
         owners = ownership_targets(episode) if owned_cells else np.empty((len(episode), 0), np.uint8)
         self._add(episode, values, chances, owners)
@@ -136,7 +144,8 @@ class ReplayBuffer:
     def sample(self, batch_size: int, rng: np.random.Generator) -> Batch:
         """Return `batch_size` positions, drawn with replacement, each in a random symmetry.
 
-        All with the same probability, but for `side_position_weight`. ValueError if the buffer is empty.
+        All with the same probability, but for `side_position_weight` and `late_position_weight`. ValueError if the
+        buffer is empty.
         """
         if self._size == 0:
             raise ValueError("cannot sample from an empty replay buffer")
@@ -201,7 +210,7 @@ class ReplayBuffer:
     def _draw_rows(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Return int64 [count] rows, drawn with probabilities in proportion to their `_draw_chances`."""
         rows = rng.integers(0, self._size, count)
-        if self._side_position_weight == 1.0:
+        if self._all_alike:
             return rows
         kept = rows[:0]
         while True:
@@ -209,6 +218,10 @@ class ReplayBuffer:
             if len(kept) >= count:
                 return kept[:count]
             rows = rng.integers(0, self._size, count)
+
+    def _lateness_weights(self, positions: Episode | SidePositions) -> npt.NDArray[np.float64]:
+        """Return float64 [N]: `late_position_weight` for late positions, 1 for the others."""
+        return np.where(positions.moves_before < self._early_moves, 1.0, self._late_position_weight)
 
     def _add(
         self,
@@ -265,5 +278,6 @@ def make_replay_buffer(config: Config, game: Game) -> ReplayBuffer:
         root_value_share=training.root_value_share,
         td_lambda=training.td_lambda,
         side_position_weight=training.side_position_weight,
+        late_position_weight=training.late_position_weight,
         ownership=config.ownership_is_taught,
     )

@@ -244,6 +244,7 @@ def test_side_positions_are_searched_positions_that_the_game_did_not_come_to():
         played = {observation.tobytes() for observation in episode.observations}
         stones = side.observations.reshape(len(side), -1).sum(axis=1)
         assert not played & {observation.tobytes() for observation in side.observations}
+        assert (stones - side.moves_before).min() == 1  # right beside the game, and deeper
         assert stones.min() >= 1 and len({each.tobytes() for each in side.observations}) > len(side) / 2
         children_visits = np.add.reduceat(side.policy_visits, side.policy_offsets[:-1])
         assert children_visits.min() >= 9  # all visits but the node's own evaluation

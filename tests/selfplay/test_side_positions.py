@@ -123,10 +123,12 @@ def test_the_nodes_of_several_searches_stand_one_after_the_other(search):
         found.append(nodes_left_behind(search, 0, played, min_visits=5))
         observations.append(np.full((len(found[-1]), 2, 3, 3), played, np.uint8))
         search.play(0, played)
-    side = side_positions(np.concatenate(observations), joined(found), None)
+    moves_before = np.repeat(np.array([0, 1], np.int32), [len(nodes) for nodes in found])
+    side = side_positions(np.concatenate(observations), joined(found), moves_before, None)
     first = len(found[0])
     assert len(side) == first + len(found[1]) == side.observations.shape[0] and side.copies is None
     assert (side.observations[:first] == 4).all() and (side.observations[first:] == 0).all()
+    assert side.moves_before is moves_before
     assert side.policy_offsets.dtype == np.int32 and side.values.dtype == np.float32
     last = slice(*side.policy_offsets[-2:])
     edges = slice(*found[1].edge_offsets[-2:])

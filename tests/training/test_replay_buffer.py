@@ -10,12 +10,13 @@ import pytest
 from alphazero.errors import UserError
 from alphazero.games.connect_four import ConnectFour
 from alphazero.games.registry import get_game
-from alphazero.records import SidePositions
+from alphazero.records import Episode, SidePositions
 from alphazero.training.replay_buffer import ReplayBuffer
 from alphazero.training.targets import NO_ACTION, NOT_TAUGHT, Batch, ownership_targets
 from tests.training.random_episode import play_episode
 
 CONNECT_FOUR = get_game("connect_four")
+TIC_TAC_TOE = get_game("tic_tac_toe")
 
 
 def filled(capacity: int, games: int, seed: int = 0) -> ReplayBuffer:
@@ -24,6 +25,18 @@ def filled(capacity: int, games: int, seed: int = 0) -> ReplayBuffer:
     for _ in range(games):
         buffer.add_episode(play_episode(CONNECT_FOUR, rng))
     return buffer
+
+
+def as_side_positions(beside: Episode, values: npt.NDArray[np.float32]) -> SidePositions:
+    """Return the positions of a game as if they had been found beside another one."""
+    return SidePositions(
+        beside.observations,
+        beside.policy_offsets,
+        beside.policy_actions,
+        beside.policy_visits,
+        values,
+        beside.moves_before,
+    )
 
 
 def observations_held(buffer: ReplayBuffer) -> set[bytes]:
@@ -72,9 +85,7 @@ def test_side_positions_are_kept_and_do_not_count_as_generated() -> None:
     rng = np.random.default_rng(0)
     game, beside = play_episode(CONNECT_FOUR, rng), play_episode(CONNECT_FOUR, rng)
     values = np.linspace(-1, 1, len(beside), dtype=np.float32)
-    side = SidePositions(
-        beside.observations, beside.policy_offsets, beside.policy_actions, beside.policy_visits, values
-    )
+    side = as_side_positions(beside, values)
     buffer = ReplayBuffer(200, CONNECT_FOUR, root_value_share=0.5)
     assert buffer.add_episode(replace(game, side_positions=side)) == len(game) == buffer.total_positions
     assert len(buffer) == len(game) + len(beside)
@@ -93,14 +104,7 @@ def test_positions_are_written_as_often_as_their_copies_say_and_count_once() -> 
     rng = np.random.default_rng(0)
     game, beside = (play_episode(CONNECT_FOUR, rng, moves=[3, 0, 3, 0]) for _ in range(2))
     values = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
-    side = SidePositions(
-        beside.observations,
-        beside.policy_offsets,
-        beside.policy_actions,
-        beside.policy_visits,
-        values,
-        copies=np.array([0, 2, 1, 1], np.int32),
-    )
+    side = replace(as_side_positions(beside, values), copies=np.array([0, 2, 1, 1], np.int32))
     copies = np.array([1, 0, 3, 0], np.int32)
     buffer = ReplayBuffer(200, CONNECT_FOUR)
     assert buffer.add_episode(replace(game, side_positions=side, copies=copies)) == 4
@@ -117,13 +121,7 @@ def test_side_positions_and_untrained_searches_are_drawn_as_often_as_their_weigh
     rng = np.random.default_rng(0)
     game = play_episode(CONNECT_FOUR, rng, moves=[3, 3, 2, 4])
     beside = play_episode(CONNECT_FOUR, rng, moves=[0, 1, 5, 6])
-    side = SidePositions(
-        beside.observations,
-        beside.policy_offsets,
-        beside.policy_actions,
-        beside.policy_visits,
-        np.zeros(4, np.float32),
-    )
+    side = as_side_positions(beside, np.zeros(4, np.float32))
     versions = np.array([0, 1, 2, 2], np.int32)
     buffer = ReplayBuffer(200, CONNECT_FOUR, symmetries=False, side_position_weight=0.25)
     buffer.add_episode(replace(game, side_positions=side, weights_versions=versions))
@@ -143,6 +141,28 @@ def test_side_positions_and_untrained_searches_are_drawn_as_often_as_their_weigh
         assert shares.pop(position) == pytest.approx(1 / total, abs=0.01)
     assert len(shares) == 3
     assert list(shares.values()) == pytest.approx([0.25 / total] * 3, abs=0.01)
+
+
+def test_late_positions_are_drawn_as_often_as_their_weight_says() -> None:
+    # Of at most nine moves the first four are early: in the game those after an opening of three, one of them.
+    game = play_episode(TIC_TAC_TOE, np.random.default_rng(0), moves=[0, 4, 1, 2, 6, 3])
+    game = replace(game, weights_versions=np.ones(6, np.int32))
+    with_opening = replace(game, opening=np.array([8, 7, 5], np.int32))
+    side = as_side_positions(game, np.zeros(6, np.float32))
+    buffer = ReplayBuffer(
+        20, TIC_TAC_TOE, symmetries=False, side_position_weight=0.5, late_position_weight=0.2
+    )
+    buffer.add_episode(replace(with_opening, side_positions=side))
+    expected = np.array([0.5, 0.5, 0.5, 0.5, 0.1, 0.1, 1.0, 0.2, 0.2, 0.2, 0.2, 0.2])
+    np.testing.assert_allclose(buffer.state_dict()["draw_chances"], expected, rtol=1e-6)
+    drawn = Counter(row.tobytes() for row in buffer.sample(40_000, np.random.default_rng(1)).observations)
+    for place, observation in enumerate(game.observations):  # each is there twice
+        share = (expected[place] + expected[place + 6]) / expected.sum()
+        assert drawn[observation.tobytes()] / 40_000 == pytest.approx(share, abs=0.01)
+    late_alone = ReplayBuffer(20, TIC_TAC_TOE, symmetries=False, late_position_weight=0.2)
+    late_alone.add_episode(game)  # four early ones of six
+    firsts = late_alone.sample(20_000, np.random.default_rng(1)).observations.sum(axis=(1, 2, 3)) < 4
+    assert firsts.mean() == pytest.approx(4 / 4.4, abs=0.01)
 
 
 def test_copies_beyond_the_ring_leave_the_last_rows() -> None:
@@ -264,13 +284,7 @@ def test_a_position_takes_as_many_bytes_as_documented() -> None:
 def test_ownership_targets_are_mirrored_with_their_position_and_side_positions_have_none() -> None:
     rng = np.random.default_rng(0)
     episode, beside = play_episode(CONNECT_FOUR, rng), play_episode(CONNECT_FOUR, rng)
-    side = SidePositions(
-        beside.observations,
-        beside.policy_offsets,
-        beside.policy_actions,
-        beside.policy_visits,
-        np.zeros(len(beside), np.float32),
-    )
+    side = as_side_positions(beside, np.zeros(len(beside), np.float32))
     buffer = ReplayBuffer(200, CONNECT_FOUR, ownership=True)
     buffer.add_episode(replace(episode, side_positions=side))
     assert buffer.bytes_per_position == 2 * 42 + 7 * 4 + 8 + 42
