@@ -125,6 +125,11 @@ class TrainingRun:
         if self._fraction_done() >= 1.0 or self._final_network is not None:
             if not self._final_network_wanted():
                 self.progress.note("the run had reached its end already")
+                if self._final_network is not None:
+                    self.progress.note(
+                        "its final network has learned: other training.max_minutes or training.final_minutes than it "
+                        f"had then change nothing; to train with them, delete {self.run_folder}"
+                    )
             return EXIT_DONE
         pool = SelfPlayPool(
             self.config,
