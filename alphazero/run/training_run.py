@@ -26,7 +26,7 @@ import numpy.typing as npt
 import torch
 
 from alphazero.config import Config
-from alphazero.config_loading import config_hash
+from alphazero.config_loading import config_hash, load_config, save_config
 from alphazero.errors import UserError
 from alphazero.games.registry import get_game
 from alphazero.hardware.probe import probe_hardware
@@ -99,7 +99,7 @@ class TrainingRun:
         self._sampling_state = self._sampling.bit_generator.state
         self.store = CheckpointStore(run_folder, training.keep_checkpoints)
         self._stop_asked = threading.Event()
-        self._started = 0.0
+        self._started = time.monotonic()
         self._earlier_s = 0.0
         self._saved_at = 0.0
         self._curve_points = 0  # points of the learning curve saved so far
@@ -109,7 +109,11 @@ class TrainingRun:
         """Train to the end; return the process's exit status: 0 done, 1 failed, 130 interrupted."""
         with RunLock(self.run_folder), stop_asked_by_signals(self._stop_asked):
             resumed = self._resume()
-            write_particulars(self.config, self.run_folder)
+            self._started = self._saved_at = time.monotonic()
+            if self._at_its_end():
+                self._keep_particulars()
+            else:
+                write_particulars(self.config, self.run_folder)
             with MetricsWriter(self.run_folder, resume=resumed) as writer:
                 status = self._train(writer)
                 if status == EXIT_DONE and self._final_network_wanted():
@@ -121,15 +125,7 @@ class TrainingRun:
     # ---- the loop ----
 
     def _train(self, writer: MetricsWriter) -> int:
-        self._started = self._saved_at = time.monotonic()
-        if self._fraction_done() >= 1.0 or self._final_network is not None:
-            if not self._final_network_wanted():
-                self.progress.note("the run had reached its end already")
-                if self._final_network is not None:
-                    self.progress.note(
-                        "its final network has learned: other training.max_minutes or training.final_minutes than it "
-                        f"had then change nothing; to train with them, delete {self.run_folder}"
-                    )
+        if self._self_play_has_ended():
             return EXIT_DONE
         pool = SelfPlayPool(
             self.config,
@@ -314,6 +310,13 @@ class TrainingRun:
         minutes = self.config.training.max_minutes
         return min(1.0, max(counted, self._run_time() / (60 * minutes))) if minutes else counted
 
+    def _self_play_has_ended(self) -> bool:
+        return self._fraction_done() >= 1.0 or self._final_network is not None
+
+    def _at_its_end(self) -> bool:
+        """Return whether there is nothing left to train."""
+        return self._self_play_has_ended() and not self._final_network_wanted()
+
     def _run_time(self) -> float:
         return self._earlier_s + (time.monotonic() - self._started)
 
@@ -353,6 +356,22 @@ class TrainingRun:
             f"going on from step {self.counters.steps} ({self.counters.positions} positions), {latest}"
         )
         return True
+
+    def _keep_particulars(self) -> None:
+        """Leave what the run folder says of a run at its end as it is, but for how it is to be evaluated.
+
+        Limits have no part in a run's key: others than it was trained with must not be written down as its own.
+        """
+        self.progress.note("the run had reached its end already")
+        path = self.run_folder / CONFIG_NAME
+        kept = load_config(path)  # written before the first checkpoint
+        asked = asdict(self.config.training)
+        others = [name for name, value in asdict(kept.training).items() if value != asked[name]]
+        if others:
+            values = ", ".join(f"training.{name} = {getattr(kept.training, name)}" for name in others)
+            self.progress.note(f"it was trained with {values}; to train with others delete {self.run_folder}")
+        with writing_to(self.run_folder):
+            save_config(replace(kept, evaluation=self.config.evaluation), path)
 
     def _save_checkpoint(self) -> None:
         self.counters.run_time_s = self._run_time()

@@ -19,12 +19,13 @@ from alphazero.config import (
     SelfPlayConfig,
     TrainingConfig,
 )
+from alphazero.config_loading import load_config
 from alphazero.errors import UserError
 from alphazero.metrics.progress import Progress
 from alphazero.run.health import measure_health
 from alphazero.run.training_run import EXIT_DONE, EXIT_INTERRUPTED, TrainingRun
 from alphazero.training.checkpoint import CheckpointStore, load_agent
-from alphazero.training.weights_file import load_network
+from alphazero.training.weights_file import load_network, load_weights_file
 
 SMALL = NetworkConfig(blocks=1, filters=4)
 LARGE = NetworkConfig(blocks=2, filters=8, position_bias=True)
@@ -85,6 +86,9 @@ def test_the_larger_network_is_the_agent_and_the_run_has_reached_its_end(
     assert capsys.readouterr().out.count("the run had reached its end already") == 2
     assert CheckpointStore(tmp_path).load().step == checkpoint.step
     assert json.loads((tmp_path / "training.json").read_text(encoding="utf-8")) == summary
+    assert (
+        float(load_weights_file(points(tmp_path)[0])[0]["run_time_s"]) < 60.0
+    )  # not since the machine was started
     with pytest.raises(UserError, match="a final network of other settings"):
         train(replace(WITH, final_network=SMALL), tmp_path)
 
@@ -110,3 +114,21 @@ def test_a_run_that_ended_without_one_gets_it_later(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "training.json").read_text(encoding="utf-8"))["final_steps"] == 0
     assert train(WITH, tmp_path) == EXIT_DONE
     assert load_agent(tmp_path).architecture.config == LARGE
+
+
+def test_a_run_at_its_end_keeps_the_minutes_it_was_trained_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(WITH, tmp_path) == EXIT_DONE
+    provenance = (tmp_path / "provenance.json").read_bytes()
+    config = load_config(tmp_path / "config.toml")
+    capsys.readouterr()
+    longer = replace(WITH.training, max_minutes=5.0, final_minutes=0.02)
+    other = replace(WITH, training=longer, evaluation=replace(WITH.evaluation, match_games=4))
+    assert train(other, tmp_path) == EXIT_DONE
+    said = capsys.readouterr().out
+    assert (
+        "it was trained with training.max_minutes = 0.0, training.final_minutes = 0.01; to train with" in said
+    )
+    assert load_config(tmp_path / "config.toml") == replace(config, evaluation=other.evaluation)
+    assert (tmp_path / "provenance.json").read_bytes() == provenance
