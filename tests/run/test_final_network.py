@@ -25,7 +25,7 @@ from alphazero.metrics.progress import Progress
 from alphazero.run.health import measure_health
 from alphazero.run.training_run import EXIT_DONE, EXIT_INTERRUPTED, TrainingRun
 from alphazero.training.checkpoint import CheckpointStore, load_agent
-from alphazero.training.weights_file import load_network, load_weights_file
+from alphazero.training.weights_file import load_network
 
 SMALL = NetworkConfig(blocks=1, filters=4)
 LARGE = NetworkConfig(blocks=2, filters=8, position_bias=True)
@@ -86,9 +86,6 @@ def test_the_larger_network_is_the_agent_and_the_run_has_reached_its_end(
     assert capsys.readouterr().out.count("the run had reached its end already") == 2
     assert CheckpointStore(tmp_path).load().step == checkpoint.step
     assert json.loads((tmp_path / "training.json").read_text(encoding="utf-8")) == summary
-    assert (
-        float(load_weights_file(points(tmp_path)[0])[0]["run_time_s"]) < 60.0
-    )  # not since the machine was started
     with pytest.raises(UserError, match="a final network of other settings"):
         train(replace(WITH, final_network=SMALL), tmp_path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from alphazero.mcts import get_best_mcts_backend
 from alphazero.metrics.progress import Progress
 from alphazero.run.run_files import CONFIG_NAME, write_particulars
 from alphazero.run.training_run import TrainingRun
+from alphazero.training.weights_file import load_weights_file
 
 CONFIG = Config(inference=InferenceConfig(device="cpu"))
 
@@ -43,3 +45,13 @@ def test_a_backend_that_is_not_there_is_refused_before_anything_starts(
     with Progress("a run") as progress, pytest.raises(UserError, match="'cpp' is not built"):
         TrainingRun(config, tmp_path, progress)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_point_of_a_curve_comes_when_the_run_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 86_400.0)  # the machine has been up for a day
+    with Progress("a run") as progress:
+        TrainingRun(CONFIG, tmp_path, progress)._resume()
+    metadata, _ = load_weights_file(tmp_path / "weights" / "step-00000000.safetensors")
+    assert metadata["run_time_s"] == "0.0"
