@@ -126,6 +126,9 @@ class SelfPlayConfig:
     # a full search; the others get a fast one without noise, and teach the network their value alone. 1: all (paper)
     full_search_share: float = 1.0
     fast_simulations: int = 100  # simulations of a fast search
+    # A fast search, once no move is drawn at random any more, ends as soon as what remains of it cannot change the most
+    # visited move (Baier, Winands, 'Time management for Monte-Carlo tree search in Go', 2012)
+    fast_early_stop: bool = False
     # Positions that a search visited at least so often, and that are left behind when another move is played, are
     # learned from as well, after TreeStrap (Veness et al., 'Bootstrapping from game tree search', 2009). 0: none
     side_position_visits: int = 0

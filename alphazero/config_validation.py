@@ -95,6 +95,11 @@ def _check_pairs(config: Config) -> None:
             f"search.forced_playouts is {config.search.forced_playouts}, but with search.root_search = 'gumbel' quotas "
             "say what the root visits; set search.forced_playouts=0 or search.root_search='puct'"
         )
+    if config.search.root_search == "gumbel" and selfplay.fast_early_stop:
+        raise UserError(
+            "selfplay.fast_early_stop is on, but with search.root_search = 'gumbel' the most visited move is not the one "
+            "that is played; set selfplay.fast_early_stop=false or search.root_search='puct'"
+        )
     if training.batch_size > training.replay_capacity:
         raise UserError(
             f"training.batch_size ({training.batch_size}) is larger than training.replay_capacity "
@@ -215,6 +220,7 @@ RULES: dict[str, Rule] = {
     "selfplay.groups": _between(1, 64),
     "selfplay.full_search_share": _between(0.01, 1),
     "selfplay.fast_simulations": _between(1, 1_000_000),
+    "selfplay.fast_early_stop": _ANY_BOOL,
     "selfplay.side_position_visits": _between(0, 1_000_000),
     "selfplay.policy_surprise_share": _between(0, 1),
     "selfplay.random_opening_moves": _at_least(0),

@@ -158,10 +158,13 @@ class Trees(Protocol):
     Attributes:
         remaining: int32 [num_trees], simulations still to do in each tree. The caller sets it before a
             search; the backend counts it down, one for each completed simulation.
+        spared: int32 [num_trees], simulations that early stops left out in each tree (`set_early_stop`). The
+            backend adds to it; the caller may set it back to 0.
     """
 
     num_trees: int
     remaining: IntArray
+    spared: IntArray
 
     def reset(self, trees: IntArray) -> None:
         """Empty each tree in `trees`: a root without children that still has to be evaluated."""
@@ -238,6 +241,16 @@ class Trees(Protocol):
         While an edge has some of its quota left, simulations take the one with most of it left (ties: the lowest
         action); then PUCT goes on. Replaces an earlier quota; `reset` and `advance` drop it. ValueError unless the
         root is expanded and has E edges, and with several leaves a tree.
+        """
+        ...
+
+    def set_early_stop(self, tree: int, early_stop: bool) -> None:
+        """End a search as soon as what remains of it cannot change the root's most visited move.
+
+        That is looked at now, if the root is expanded, and after each simulation: what remains goes from
+        `remaining` to `spared`. From now on, whatever the root; False, as at first: a search is done in full.
+        ValueError with several leaves a tree. Source: Baier and Winands, 'Time management for
+        Monte-Carlo tree search in Go' (2012).
         """
         ...
 

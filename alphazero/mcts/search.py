@@ -123,16 +123,18 @@ class BatchedSearch:
         root_noise: RootNoise | None = None,
         forced_playouts: float = 0.0,
         root_quota: RootQuota | None = None,
+        early_stop: bool = False,
     ) -> None:
         """Start a search of `simulations` new simulations (default: the configuration's) in `tree`.
 
         The root must not be terminal. `root_noise` is asked once for the root's noise, mixed into its
         priors as soon as they are known, and `root_quota` at the same moment for `Trees.set_root_quota`.
-        forced_playouts: see `Trees.set_forced_playouts`.
+        forced_playouts, early_stop: see `Trees.set_forced_playouts` and `Trees.set_early_stop`.
         """
         simulations = self.config.simulations if simulations is None else simulations
         self.trees.remaining[tree] = simulations
         self.trees.set_forced_playouts(tree, forced_playouts)
+        self.trees.set_early_stop(tree, early_stop)
         self._visit_bound[tree] += simulations + 1
         if self._visit_bound[tree] >= self._table_size:
             self.trees.set_exploration_table(self._longer_table(2 * self._visit_bound[tree]))

@@ -17,7 +17,7 @@ from alphazero.mcts.python.trees import PythonTrees
 
 TreesClass = Callable[[int, FloatArray, TreeOptions], Trees]
 
-# Options, and whether playouts are forced in one tree and the other one's root has quotas.
+# Options, and whether playouts are forced in one tree, which stops early, and the other one's root has quotas.
 _EVERY_PATH = (
     (TreeOptions(first_play_from_parent=True, first_play_value=0.25), False),
     (TreeOptions(solver=True), False),
@@ -55,6 +55,8 @@ def _small_search(trees_class: TreesClass, options: TreeOptions, at_root: bool) 
     trees = trees_class(2, exploration_table(128, 1.25, 19652.0), options)
     trees.reset(both)
     trees.set_forced_playouts(0, 2.0 if at_root else 0.0)
+    if at_root:
+        trees.set_early_stop(0, True)
     snapshots = []
     for action in (1, 4):
         trees.remaining[:] = 48

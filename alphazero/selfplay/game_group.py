@@ -120,7 +120,7 @@ class GameGroup:
         """
         while True:
             for slot in np.flatnonzero(self.search.trees.remaining == 0).tolist():
-                if self.search.is_finished(slot):
+                while self.search.is_finished(slot):  # again if the next search is decided before it begins
                     self._go_on(slot)
             rows = self.search.collect(self._slots)
             if rows:
@@ -157,6 +157,9 @@ class GameGroup:
     def take_counts(self) -> SelfPlayCounts:
         """Return what was done since the last call, unfinished searches included."""
         counts, self.counts = self.counts, SelfPlayCounts()
+        spared = self.search.trees.spared
+        self._simulations_begun -= int(spared.sum())
+        spared[:] = 0
         done = self._simulations_begun - int(self.search.trees.remaining.sum())
         counts.simulations = done - self._simulations_counted
         self._simulations_counted = done
@@ -174,8 +177,7 @@ class GameGroup:
         builder = self._builders[slot]
         statistics = self.search.root_statistics(slot)
         halving = self._halvings[slot]
-        move = self._moves_skipped[slot] + len(builder.opening) + len(builder)
-        if move < self._temperature_moves and self.config.temperature > 0:
+        if self._draws_move(slot):
             action = sample_action(statistics, self.config.temperature, self._generators[slot])
         elif halving is not None:
             action = halving.winner(statistics)
@@ -208,6 +210,12 @@ class GameGroup:
             self.counts.games += 1
             self.search.reset(slot)
             self._start_game(slot)
+
+    def _draws_move(self, slot: int) -> bool:
+        """Return whether the slot's next move is drawn by its visits; else it is the best one."""
+        builder = self._builders[slot]
+        move = self._moves_skipped[slot] + len(builder.opening) + len(builder)
+        return move < self._temperature_moves and self.config.temperature > 0
 
     def _root_observation(self, slot: int) -> ByteArray:
         """Return the observation of the slot's root, uint8 [C, H, W]."""
@@ -328,6 +336,7 @@ class GameGroup:
             simulations,
             root_noise=self._root_noise if noisy else None,
             forced_playouts=self.config.forced_playouts if in_full else 0.0,
+            early_stop=self._selfplay.fast_early_stop and not in_full and not self._draws_move(slot),
         )
 
     def _begin_phase(self, slot: int, halving: SequentialHalving) -> None:

@@ -37,12 +37,14 @@ OPTIONS: list[dict[str, object]] = [
     {"leaves_per_tree": 5, "virtual_loss": 1},
     {"leaves_per_tree": 3, "virtual_loss": 3, "solver": True},
 ]
-# What is asked of the root: forced playouts, and quotas.
+# What is asked of the root: forced playouts, quotas, and to stop when its move is decided.
 AT_ROOT: list[dict[str, object]] = [
     {"forced_playouts": 2.0},
     {"forced_playouts": 8.0, "solver": True},
     {"root_search": "gumbel"},
     {"root_search": "gumbel", "solver": True},
+    {"early_stop": True},
+    {"early_stop": True, "solver": True},
 ]
 MANY = 25
 EVERY_OPTION = pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -210,7 +212,7 @@ def test_games_with_root_noise(
 @EVERY_GAME
 @pytest.mark.parametrize("options", AT_ROOT, ids=str)
 @SOME_AND_MANY
-def test_games_with_forced_playouts_or_quotas(
+def test_games_with_something_asked_of_the_root(
     game: Game, options: dict[str, object], amount: int, compiled_backends: list[str]
 ) -> None:
     for count, rng in batches(game, 3, amount, seed=11):
@@ -228,14 +230,16 @@ def assert_same_whole_games(
     """Play `count` games from the start; of chess, a few moves from anywhere."""
     plies = 6 if game.name == "chess" else game.max_game_length
     starts = positions_of_random_games(game, count, rng) if game.name == "chess" else [[]] * count
+    early_stop = bool(options.pop("early_stop", False))
     searches = [BatchedSearch(game, count, settings(name, fpu, **options)) for name in ("python", *backends)]
     for search in searches:
         for tree, moves in enumerate(starts):
             search.set_position(tree, moves)
-    assert_same_games(searches, int(rng.integers(2**30)), plies)
+    assert_same_games(searches, int(rng.integers(2**30)), plies, early_stop)
+    assert early_stop == any(search.trees.spared.any() for search in searches)
 
 
-def assert_same_games(searches: list[BatchedSearch], seed: int, plies: int) -> None:
+def assert_same_games(searches: list[BatchedSearch], seed: int, plies: int, early_stop: bool = False) -> None:
     """Play all games in all searches for `plies` moves or to the end; compare every tree after every move."""
     reference = searches[0]
     evaluator = HashedEvaluator(reference.game.num_actions)
@@ -249,7 +253,7 @@ def assert_same_games(searches: list[BatchedSearch], seed: int, plies: int) -> N
                 quota = None
                 if search.config.root_search == "gumbel":  # more or less than there are simulations
                     quota = lambda root, rng=rng: rng.integers(0, 8, len(root.actions), np.int32)  # noqa: E731
-                search.begin(tree, 20, noise, search.config.forced_playouts, quota)
+                search.begin(tree, 20, noise, search.config.forced_playouts, quota, early_stop)
             while rows := search.collect(trees):
                 search.apply(*evaluator(search.observations[:rows]))
         for tree in list(playing):
@@ -270,6 +274,7 @@ def assert_same_games(searches: list[BatchedSearch], seed: int, plies: int) -> N
 def assert_same_in_all(searches: list[BatchedSearch], tree: int) -> None:
     expected = searches[0].trees.snapshot(tree)
     for search in searches[1:]:
+        assert search.trees.spared[tree] == searches[0].trees.spared[tree]
         assert same_tree(expected, search.trees.snapshot(tree)), (search.config.mcts_backend, tree)
 
 

@@ -1,4 +1,4 @@
-"""Several leaves in flight a tree, the solver, forced playouts and quotas, by hand in every backend.
+"""Several leaves in flight a tree, the solver, forced playouts, early stops and quotas, by hand in every backend.
 
 The exploration table is one of ones, so that score(a) = Q(a) + P(a) / (1 + n(a)).
 """
@@ -321,6 +321,83 @@ def test_playouts_are_not_forced_with_several_leaves_a_tree(backend: str) -> Non
     trees.set_forced_playouts(0, 0.0)
     with pytest.raises(ValueError, match="one leaf a tree only"):
         trees.set_forced_playouts(0, 2.0)
+
+
+# ---- early stops ----
+
+
+def test_a_search_ends_when_what_remains_cannot_change_its_most_visited_move(backend: str) -> None:
+    trees = new_trees(backend, remaining=8)
+    trees.set_early_stop(0, True)
+    select(trees)
+    expand(trees, 0, 0.0, [0.5, 0.25, 0.25])
+    # Visits and what remains: 1 0 0 and 7, 1 1 0 and 6, 1 2 0 and 5, 1 3 0 and 4, 1 4 0 and 3: a lead of three is
+    # not enough; 1 5 0 and 2: of four it is.
+    assert root_actions(trees, [-1.0, 1.0, 0.0], 6) == [0, 1, 1, 1, 1, 1]
+    assert (trees.remaining[0], trees.spared[0]) == (0, 2)
+    assert select(trees) == [NONE]
+
+
+def test_a_search_is_looked_at_when_it_is_told_to_stop_early(backend: str) -> None:
+    trees = new_trees(backend)
+    trees.set_early_stop(0, True)  # of a root that is not expanded nothing is known
+    assert trees.remaining[0] == 100
+    select(trees)
+    expand(trees, 0, 0.0, [0.75, 0.25])
+    assert root_actions(trees, [1.0, 0.0], 3) == [0, 0, 0]
+    trees.remaining[0] = 3
+    trees.set_early_stop(0, True)
+    assert (trees.remaining[0], trees.spared[0]) == (3, 0)
+    trees.remaining[0] = 2
+    trees.set_early_stop(0, False)
+    assert (trees.remaining[0], trees.spared[0]) == (2, 0)
+    trees.set_early_stop(0, True)
+    assert (trees.remaining[0], trees.spared[0]) == (0, 2)
+    trees.remaining[0] = 1  # it holds for the next search
+    assert root_actions(trees, [1.0, 0.0], 1) == [0]
+    trees.set_early_stop(0, False)
+    trees.remaining[0] = 2
+    assert root_actions(trees, [1.0, 0.0], 2) == [0, 0]
+
+
+def test_simulations_that_end_where_the_game_has_ended_are_looked_at(backend: str) -> None:
+    """Action 0 wins: from its second visit on, no leaf is handed out."""
+    trees = new_trees(backend, remaining=9)
+    trees.set_early_stop(0, True)
+    select(trees)
+    expand(trees, 0, 0.0, [0.75, 0.25])
+    assert select(trees) == [(1, 0, 0)]
+    end(trees, 1, -1.0)
+    assert select(trees) == [NONE]
+    assert trees.root_statistics(0).visit_counts.tolist() == [5, 0]
+    assert trees.spared[0] == 4
+
+
+def test_moves_proven_to_lose_are_not_played_and_do_not_count_until_all_are(backend: str) -> None:
+    trees = new_trees(backend, solver=True)
+    select(trees)
+    expand(trees, 0, 0.0, [0.9, 0.1])
+    assert root_actions(trees, [1.0, 0.0], 3) == [0, 0, 0]
+    assert select(trees) == [(4, 3, 0)]
+    end(trees, 4, -1.0)  # action 0 loses, with four visits
+    trees.remaining[0] = 3
+    trees.set_early_stop(0, True)
+    assert (trees.remaining[0], trees.spared[0]) == (3, 0)
+    trees.remaining[0] = 5
+    assert root_actions(trees, [0.0, 0.0], 1) == [1]
+    assert select(trees) == [(6, 5, 0)]
+    end(trees, 6, -1.0)  # action 1 loses as well, with two
+    assert (trees.remaining[0], trees.spared[0]) == (3, 0)
+    trees.remaining[0] = 1
+    trees.set_early_stop(0, True)
+    assert (trees.remaining[0], trees.spared[0]) == (0, 1)
+
+
+def test_a_search_does_not_stop_early_with_several_leaves_a_tree(backend: str) -> None:
+    trees = new_trees(backend, leaves_per_tree=2)
+    trees.set_early_stop(0, False)
+    with pytest.raises(ValueError, match="one leaf a tree only"):
+        trees.set_early_stop(0, True)
 
 
 # ---- quotas of the root ----

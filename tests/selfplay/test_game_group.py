@@ -123,9 +123,9 @@ def test_policy_targets_are_pruned_of_forced_playouts_and_fast_searches_force_no
     def watched(group):
         begin = group.search.begin
 
-        def recorded(slot, simulations, root_noise, forced_playouts):
+        def recorded(slot, simulations, root_noise, forced_playouts, early_stop):
             begun.append((simulations, forced_playouts))
-            begin(slot, simulations, root_noise, forced_playouts)
+            begin(slot, simulations, root_noise, forced_playouts, early_stop=early_stop)
 
         group.search.begin = recorded
         return group
@@ -151,6 +151,72 @@ def test_policy_targets_are_pruned_of_forced_playouts_and_fast_searches_force_no
     pruned = visits_and_lengths(2.0)
     assert set(begun) == {(60, 2.0), (5, 0.0)}
     assert pruned.max() <= 60 and 0 < np.mean((pruned > 0) & (pruned < 60)) < 1
+
+
+def test_fast_searches_stop_early_once_moves_are_no_longer_drawn():
+    searches = []  # (move, whether in full, root noise, early_stop)
+
+    class Watched(GameGroup):
+        def _begin_search(self, slot, simulations=None):
+            super()._begin_search(slot, simulations)
+            move = len(self._builders[slot].moves)
+            searches.append((move, self._searched_in_full[slot], stops.pop()))
+
+    stops: list = []
+    set_early_stop = BatchedSearch.begin
+
+    def begin(search, tree, simulations, **others):
+        stops.append(others["early_stop"])
+        set_early_stop(search, tree, simulations, **others)
+
+    selfplay = SelfPlayConfig(
+        full_search_share=0.5, fast_simulations=10, fast_early_stop=True, random_opening_moves=9
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BatchedSearch, "begin", begin)
+        config = replace(SEARCH, temperature_moves=6)
+        play(Watched(get_game("connect_four"), config, 8, seed=5, selfplay=selfplay), 16)
+    expected = [(move, full, not full and move >= 6) for move, full, _ in searches]
+    assert searches == expected
+    assert len({each[1:] for each in searches}) == 3
+
+
+def test_simulations_that_were_spared_do_not_count():
+    def counted(fast_early_stop):
+        selfplay = SelfPlayConfig(full_search_share=0.1, fast_simulations=40, fast_early_stop=fast_early_stop)
+        config = SearchConfig(simulations=40, temperature_moves=0, tree_reuse=False)
+        group = GameGroup(get_game("connect_four"), config, 8, seed=5, selfplay=selfplay)
+        visits = []
+        play_move = group._play_move
+
+        def watched(slot):
+            visits.append(int(group.search.root_statistics(slot).visit_counts.sum()))
+            play_move(slot)
+
+        group._play_move = watched
+        play(group, 16)
+        counts = group.take_counts()
+        assert sum(visits) <= counts.simulations <= sum(visits) + 8 * 40  # eight searches are under way
+        assert counts.positions == len(visits)
+        again = group.take_counts()
+        assert again.simulations == 0
+        return counts.simulations / counts.positions
+
+    assert counted(False) > 38
+    assert 20 <= counted(True) < counted(False) - 1
+
+
+def test_an_early_stop_changes_no_move_of_a_game_without_tree_reuse():
+    def games(fast_early_stop):
+        selfplay = SelfPlayConfig(full_search_share=0.2, fast_simulations=30, fast_early_stop=fast_early_stop)
+        config = SearchConfig(simulations=30, tree_reuse=False, solver=False)
+        group = GameGroup(get_game("connect_four"), config, 4, seed=5, selfplay=selfplay)
+        return {each.game_index: list(each.actions) for each in play(group, 12)}
+
+    there, here = games(False), games(True)
+    both = set(there) & set(here)
+    assert len(both) > 6
+    assert [there[index] for index in sorted(both)] == [here[index] for index in sorted(both)]
 
 
 def gumbel_group(num_games=4, seed=5, **changes):

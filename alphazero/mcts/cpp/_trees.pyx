@@ -78,12 +78,13 @@ cdef extern from "alphazero/mcts/cpp/forest.h" namespace "alphazero" nogil:
         cpp_bool marked()
 
     cdef cppclass Forest:
-        Forest(int32_t num_trees, int32_t* remaining, const TreeOptions& options) except +
+        Forest(int32_t num_trees, int32_t* remaining, int32_t* spared, const TreeOptions& options) except +
         void set_exploration(const double* table, int32_t size)
         int32_t table_size()
         Tree& tree(int32_t index)
         void reset(int32_t index)
         void set_forced_playouts(int32_t index, double factor)
+        void set_early_stop(int32_t index, cpp_bool early_stop)
         cpp_bool set_root_quota(int32_t index, const int32_t* quota)
         Status select_leaves(
             const int32_t* trees, int32_t count, int32_t* nodes, int32_t* parents, int32_t* actions
@@ -119,6 +120,8 @@ cdef class CppTrees:
     cdef readonly int num_trees
     cdef readonly object remaining
     cdef int32_t[::1] remaining_view
+    cdef readonly object spared
+    cdef int32_t[::1] spared_view
     cdef const double[::1] exploration_table  # kept alive for the forest
     cdef TreeOptions options
     cdef int32_t most_virtual_visits
@@ -137,7 +140,9 @@ cdef class CppTrees:
         self.num_trees = num_trees
         self.remaining = np.zeros(num_trees, dtype=np.int32)
         self.remaining_view = self.remaining
-        self.forest = new Forest(num_trees, &self.remaining_view[0], self.options)
+        self.spared = np.zeros(num_trees, dtype=np.int32)
+        self.spared_view = self.spared
+        self.forest = new Forest(num_trees, &self.remaining_view[0], &self.spared_view[0], self.options)
         self.set_exploration_table(exploration_table)
         self.ops = tree_ops_of(self.forest)
 
@@ -240,6 +245,12 @@ cdef class CppTrees:
         if factor > 0.0 and self.options.leaves_per_tree > 1:
             raise ValueError("playouts are forced with one leaf a tree only")
         self.forest.set_forced_playouts(tree, factor)
+
+    def set_early_stop(self, int tree, bint early_stop):
+        self.check_tree(tree)
+        if early_stop and self.options.leaves_per_tree > 1:
+            raise ValueError("a search stops early with one leaf a tree only")
+        self.forest.set_early_stop(tree, early_stop)
 
     def set_root_quota(self, int tree, const int32_t[::1] quota):
         cdef Node* root = self.expanded_root(tree)

@@ -30,9 +30,9 @@ struct TreeOptions {
 
 class Forest {
  public:
-  // remaining: int32 [num_trees], kept by the caller for as long as the forest. Throws std::bad_alloc.
-  Forest(int32_t num_trees, int32_t* remaining, const TreeOptions& options)
-      : options_(options), remaining_(remaining), to_do_(static_cast<size_t>(num_trees)) {
+  // remaining, spared: int32 [num_trees], kept by the caller for as long as the forest. Throws std::bad_alloc.
+  Forest(int32_t num_trees, int32_t* remaining, int32_t* spared, const TreeOptions& options)
+      : options_(options), remaining_(remaining), spared_(spared), to_do_(static_cast<size_t>(num_trees)) {
     descents_.reserve(static_cast<size_t>(num_trees));
     for (int32_t tree = 0; tree < num_trees; ++tree) {
       descents_.emplace_back(options.marked(), options.several_leaves() ? options.leaves_per_tree : 0);
@@ -51,6 +51,12 @@ class Forest {
 
   // See `alphazero.mcts.backend.Trees.set_forced_playouts`.
   void set_forced_playouts(int32_t index, double factor) { descent(index).forced_playouts = factor; }
+
+  // See `alphazero.mcts.backend.Trees.set_early_stop`.
+  void set_early_stop(int32_t index, bool early_stop) {
+    descent(index).early_stop = early_stop;
+    stop_if_decided(index);
+  }
 
   // See `alphazero.mcts.backend.Trees.set_root_quota`: int32 [E] IN, of an expanded root; false without memory.
   bool set_root_quota(int32_t index, const int32_t* quota) {
@@ -162,6 +168,7 @@ class Forest {
     int32_t here = 0;
     int32_t settled = 0;  // with the solver: what is proven of `here`, for the player to move there
     double forced_playouts = 0.0;  // factor; 0: none
+    bool early_stop = false;
     RawArray<int32_t> visits_due;  // visits that each edge of the root is to reach by its quota
     int32_t due_count = 0;         // edges of the root if it has a quota, else 0
     bool waits = false;            // one leaf a tree: the last leaf handed out has no answer yet
@@ -430,6 +437,27 @@ class Forest {
   void complete_simulation(int32_t index, double value) {
     --remaining_[index];
     backup_path(descent(index), value);
+    stop_if_decided(index);
+  }
+
+  // End a search that may stop early if what remains of it cannot change the root's most visited move.
+  void stop_if_decided(int32_t index) {
+    Descent& way = descent(index);
+    if (!way.early_stop) return;
+    Node* root = way.tree.root();
+    const bool all_lose = way.tree.root_mark.proven > 0;  // proven to win for the player who moved here
+    int32_t most = 0;
+    int32_t second = 0;
+    for (int32_t edge = 0; edge < root->edge_count; ++edge) {
+      if (options_.marked() && Tree::marks(root)[edge].proven < 0 && !all_lose) continue;
+      const int32_t visit_count = Tree::edges(root)[edge].visit_count;
+      second = std::max(second, std::min(most, visit_count));
+      most = std::max(most, visit_count);
+    }
+    if (most - second > remaining_[index]) {
+      spared_[index] += remaining_[index];
+      remaining_[index] = 0;
+    }
   }
 
   // Add `value`, for the player to move at `here`, to every edge of the path, with alternating sign.
@@ -485,6 +513,7 @@ class Forest {
 
   TreeOptions options_;
   int32_t* remaining_;
+  int32_t* spared_;
   const double* exploration_ = nullptr;
   int32_t table_size_ = 0;
   std::vector<Descent> descents_;

@@ -45,6 +45,7 @@ cdef struct Forest:
     int32_t* descending  # owned, scratch [num_trees]
     int32_t num_trees
     int32_t* remaining  # the memory of CythonTrees.remaining
+    int32_t* spared  # the memory of CythonTrees.spared
     const double* exploration  # the memory of CythonTrees.exploration_table, [table_size]
     int32_t table_size
     int32_t first_play_from_parent
@@ -383,6 +384,27 @@ cdef inline void finish_leaf(
 cdef inline void complete_simulation(const Forest* forest, int32_t tree_index, double value) noexcept nogil:
     forest.remaining[tree_index] -= 1
     backup(&forest.trees[tree_index], value)
+    stop_if_decided(forest, tree_index)
+
+
+cdef inline void stop_if_decided(const Forest* forest, int32_t tree_index) noexcept nogil:
+    """End a search that may stop early if what remains of it cannot change the root's most visited move."""
+    cdef Tree* tree = &forest.trees[tree_index]
+    cdef Node* root
+    cdef int32_t edge, visit_count, most = 0, second = 0
+    if not tree.early_stop:
+        return
+    root = node_at(tree, 0)
+    for edge in range(root.edge_count):
+        # Left out if proven to lose, unless all are: the root is then proven to win for the player who moved here.
+        if tree.marked and marks_of(root)[edge].proven < 0 and tree.root_mark.proven <= 0:
+            continue
+        visit_count = edges_of(root)[edge].visit_count
+        second = max(second, min(most, visit_count))
+        most = max(most, visit_count)
+    if most - second > forest.remaining[tree_index]:
+        forest.spared[tree_index] += forest.remaining[tree_index]
+        forest.remaining[tree_index] = 0
 
 
 cdef inline void backup(Tree* tree, double value) noexcept nogil:

@@ -94,6 +94,7 @@ cdef struct Tree:
     int32_t waits  # one leaf a tree: the last leaf handed out has no answer yet
     int32_t marked  # whether edges have Marks
     double forced_playouts  # factor of `Trees.set_forced_playouts`, 0: none
+    int32_t early_stop  # whether a search ends once it is decided
     int32_t* visits_due  # owned; visits that each edge of the root is to reach by its quota
     int32_t due_count  # edges of the root if it has a quota, else 0
     Edge root_edge  # visits and values of the root, as if an edge led there

@@ -19,6 +19,7 @@ from alphazero.mcts.cython._forest cimport (
     backup_terminal_rows,
     expand_rows,
     select_rows,
+    stop_if_decided,
 )
 from alphazero.mcts.cython._tree cimport (
     DONE,
@@ -60,13 +61,14 @@ cdef class CythonTrees:
 
     cdef readonly int num_trees
     cdef readonly object remaining
+    cdef readonly object spared
     cdef object exploration_table  # kept alive for the forest
     cdef int32_t most_virtual_visits
     cdef Forest forest
     cdef alphazero_tree_ops ops
 
     def __cinit__(self, int num_trees, exploration_table, options):
-        cdef int32_t[::1] remaining
+        cdef int32_t[::1] remaining, spared
         cdef bint several_leaves, marked
         cdef int tree
         if num_trees < 1:
@@ -74,8 +76,11 @@ cdef class CythonTrees:
         self.num_trees = num_trees
         self.remaining = np.zeros(num_trees, dtype=np.int32)
         remaining = self.remaining
+        self.spared = np.zeros(num_trees, dtype=np.int32)
+        spared = self.spared
         self.set_exploration_table(exploration_table)
         self.forest.remaining = &remaining[0]
+        self.forest.spared = &spared[0]
         self.forest.num_trees = num_trees
         self.forest.first_play_from_parent = options.first_play_from_parent
         self.forest.first_play_value = options.first_play_value
@@ -206,6 +211,12 @@ cdef class CythonTrees:
         if factor > 0.0 and self.forest.leaves_per_tree > 1:
             raise ValueError("playouts are forced with one leaf a tree only")
         self.tree_at(tree).forced_playouts = factor
+
+    def set_early_stop(self, int tree, bint early_stop):
+        if early_stop and self.forest.leaves_per_tree > 1:
+            raise ValueError("a search stops early with one leaf a tree only")
+        self.tree_at(tree).early_stop = early_stop
+        stop_if_decided(&self.forest, tree)
 
     def set_root_quota(self, int tree, const int32_t[::1] quota):
         cdef Node* root = self.expanded_root(tree)

@@ -67,10 +67,12 @@ class PythonTrees:
             raise ValueError(f"num_trees is {num_trees}; at least 1 is needed")
         self.num_trees = num_trees
         self.remaining: IntArray = np.zeros(num_trees, dtype=np.int32)
+        self.spared: IntArray = np.zeros(num_trees, dtype=np.int32)
         self._options = options
         self._several_leaves = options.leaves_per_tree > 1
         self._trees = [[_new_root()] for _ in range(num_trees)]
         self._forced_playouts = [0.0] * num_trees
+        self._early_stop = [False] * num_trees
         # Visits that each edge of the root is to reach by its quota; empty without one.
         self._visits_due: list[list[int]] = [[] for _ in range(num_trees)]
         self.set_exploration_table(exploration_table)
@@ -139,6 +141,12 @@ class PythonTrees:
             raise ValueError(f"{len(quota)} quotas for a root with {len(root.actions)} edges")
         visits = self.root_statistics(tree).visit_counts
         self._visits_due[tree] = (visits + quota).tolist()
+
+    def set_early_stop(self, tree: int, early_stop: bool) -> None:
+        if early_stop and self._several_leaves:
+            raise ValueError("a search stops early with one leaf a tree only")
+        self._early_stop[tree] = early_stop
+        self._stop_if_decided(tree)
 
     def root_statistics(self, tree: int) -> RootStatistics:
         root = self._expanded_root(tree)
@@ -234,6 +242,7 @@ class PythonTrees:
                 value = float(node.proven) if node.terminal_value is None else node.terminal_value
                 self.remaining[tree] -= 1
                 _backup(nodes, number, value)
+                self._stop_if_decided(tree)
                 continue
             if self._several_leaves:
                 if node.in_flight:
@@ -289,6 +298,19 @@ class PythonTrees:
         if self._several_leaves:
             _count_in_flight(self._trees[tree], leaf, -1)
         _backup(self._trees[tree], leaf, value)
+        self._stop_if_decided(tree)
+
+    def _stop_if_decided(self, tree: int) -> None:
+        """End a search that may stop early if what remains of it cannot change the root's most visited move."""
+        if not self._early_stop[tree]:
+            return
+        root = self._trees[tree][0]
+        children = [self._trees[tree][child] for child in root.children if child != NO_NODE]
+        counting = [child.visit_count for child in children if child.proven <= 0 or root.proven < 0]
+        most, second = sorted([0, 0, *counting])[:-3:-1]
+        if most - second > self.remaining[tree]:
+            self.spared[tree] += self.remaining[tree]
+            self.remaining[tree] = 0
 
     def _leaf_in_flight(self, tree: int, number: int) -> _Node:
         """Return the leaf `number` of `tree`, which waits for its evaluation; ValueError if it does not."""
