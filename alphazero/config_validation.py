@@ -97,8 +97,8 @@ def _check_pairs(config: Config) -> None:
         )
     if config.search.root_search == "gumbel" and selfplay.fast_early_stop:
         raise UserError(
-            "selfplay.fast_early_stop is on, but with search.root_search = 'gumbel' the most visited move is not the one "
-            "that is played; set selfplay.fast_early_stop=false or search.root_search='puct'"
+            "selfplay.fast_early_stop is on, but with search.root_search = 'gumbel' the move played need not be "
+            "the most visited one; set selfplay.fast_early_stop=false or search.root_search='puct'"
         )
     if training.batch_size > training.replay_capacity:
         raise UserError(
