@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from alphazero.errors import UserError
 from alphazero.hardware.description import Cpu, Hardware, Memory
+from alphazero.hardware.probe import probe_hardware
+from alphazero.native_build import extension_paths, native_sources
 from alphazero.tuned_profile import surroundings, tuned_profile_path
 from alphazero.workflow import (
     Run,
@@ -231,17 +235,63 @@ TINY = "search.simulations=4 network.blocks=1 network.filters=4 training.batch_s
 
 
 @pytest.fixture
-def small_benchmark(tmp_path: Path) -> Path:
-    """A clone with two phases beside the baseline, whose benchmark takes seconds."""
+def whole_clone(tmp_path: Path) -> Path:
+    """A clone as it is after a build, without results."""
     clone = tmp_path / "clone"
     ignored = shutil.ignore_patterns(
-        ".git", "results", "logs", "checkpoints", ".snakemake", "build", "__pycache__", "tests"
+        ".git", ".venv", "results", "logs", "checkpoints", ".snakemake", "build", "__pycache__", "tests"
     )
     shutil.copytree(ROOT, clone, ignore=ignored)
-    for path in (clone / "workflow/phases").glob("*.toml"):
+    return clone
+
+
+def jobs_of_training(clone: Path) -> set[str]:
+    """Return the names of the jobs that `snakemake train` would run."""
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "train", "--dry-run", "--config", "quick=true"],
+        cwd=clone, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = done.stdout.rpartition("Job stats:")[2].partition("total")[0]
+    return {line.split()[0] for line in table.splitlines()[3:] if line}
+
+
+def test_training_runs_in_the_same_call_that_builds_or_looks_at_the_machine(whole_clone: Path) -> None:
+    """Snakemake looks at no job whose inputs are all `ancient` behind one that has to run (`once_there`)."""
+    now = time.time()
+    hardware = probe_hardware()
+    results = whole_clone / "results" / hardware.machine_slug()
+    results.mkdir(parents=True)
+    (results / "hardware.json").write_text(json.dumps(hardware.to_json()), encoding="utf-8")
+    (results / "build.json").write_text("{}", encoding="utf-8")
+    extensions = [whole_clone / path for path in extension_paths(whole_clone)]
+    for path in extensions:
+        path.touch()
+    for path in native_sources(whole_clone):
+        os.utime(whole_clone / path, (now - 100, now - 100))
+    for path in extensions:
+        os.utime(path, (now - 50, now - 50))
+    training = {"resolve_config", "train_game", "evaluate_agent", "write_report", "train"}
+    assert jobs_of_training(whole_clone) == training
+    for path in extensions:
+        os.utime(path, (now + 50, now + 50))  # built, and not recorded yet
+    assert jobs_of_training(whole_clone) == training | {"record_build"}
+    os.utime(whole_clone / "alphazero/mcts/tree_ops.h", (now + 100, now + 100))
+    assert jobs_of_training(whole_clone) == training | {"record_build", "build_extension"}
+    os.utime(whole_clone / "alphazero/mcts/tree_ops.h", (now - 100, now - 100))
+    for path in extensions:
+        os.utime(path, (now - 50, now - 50))
+    (results / "hardware.json").unlink()
+    assert jobs_of_training(whole_clone) == training | {"detect_hardware"}
+
+
+@pytest.fixture
+def small_benchmark(whole_clone: Path) -> Path:
+    """A clone with two phases beside the baseline, whose benchmark takes seconds."""
+    for path in (whole_clone / "workflow/phases").glob("*.toml"):
         if path.stem not in ("baseline", "native_rules", "mcts_backend"):
             path.unlink()
-    return clone
+    return whole_clone
 
 
 def in_clone(clone: Path, *arguments: str) -> str:

@@ -21,7 +21,7 @@ rule benchmark_all:
 rule measure_phases:
     input:
         extensions=EXTENSIONS,
-        hardware=ancient(f"results/{MACHINE}/hardware.json"),
+        hardware=once_there(f"results/{MACHINE}/hardware.json"),
         phases=expand("workflow/phases/{phase}.toml", phase=PHASES),
     output:
         f"results/{BENCHMARK}/measurements.json",
@@ -44,7 +44,7 @@ rule measure_phases:
 rule measure_phase:
     input:
         extensions=EXTENSIONS,
-        hardware=ancient(f"results/{MACHINE}/hardware.json"),
+        hardware=once_there(f"results/{MACHINE}/hardware.json"),
         phases=expand("workflow/phases/{phase}.toml", phase=PHASES),
     output:
         f"results/{BENCHMARK}/phases/{{phase}}/measurements.json",
@@ -121,7 +121,7 @@ rule benchmark_compare:
 rule autotune:
     input:
         extensions=EXTENSIONS,
-        hardware=ancient(f"results/{MACHINE}/hardware.json"),
+        hardware=once_there(f"results/{MACHINE}/hardware.json"),
     output:
         f"results/{MACHINE}/tuned{'_quick' if is_quick() else ''}.toml",
     log:

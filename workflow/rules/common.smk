@@ -120,6 +120,26 @@ def missing_extensions_problem():
     return problem
 
 
+def is_made_now():
+    """Return whether this call builds native code, or records the build or the machine."""
+    built = [Path(path) for path in EXTENSIONS]
+    records = [Path("results", MACHINE, name) for name in ("build.json", "hardware.json")]
+    if not all(path.exists() for path in built + records):
+        return True
+    sources = [Path(path) for path in native_build.native_sources(ROOT)] if built else []
+    times = [[path.stat().st_mtime for path in paths] for paths in (sources, built, records[:1])]
+    return any(max(before) > min(after) for before, after in zip(times, times[1:]) if before and after)
+
+
+def once_there(files):
+    """Return an input that must be there, and whose age says nothing.
+
+    `ancient`, unless this very call makes it: behind a job that has to run Snakemake looks at no job whose inputs are
+    all ancient, and would build and then end, without what was asked for.
+    """
+    return files if IS_MADE_NOW else ancient(files)
+
+
 def print_summary():
     """Print the tables of the run that was asked for, if its report was written by this very invocation."""
     folder = Path("results", RUN.folder)
@@ -140,6 +160,8 @@ RUNS = {RUN.folder: RUN}
 EXTENSIONS = (
     [] if missing_extensions_problem() else [path.as_posix() for path in native_build.extension_paths(ROOT)]
 )
+
+IS_MADE_NOW = is_made_now()
 
 
 wildcard_constraints:

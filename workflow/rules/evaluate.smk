@@ -3,7 +3,7 @@
 
 rule evaluate_agent:
     input:
-        extensions=ancient(EXTENSIONS),
+        extensions=once_there(EXTENSIONS),
         settings=ancient("results/{run}/settings.toml"),
         model="results/{run}/model.safetensors",
         weights="results/{run}/weights",

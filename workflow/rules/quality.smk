@@ -13,7 +13,7 @@ rule quality:
 rule compare_quality:
     input:
         extensions=EXTENSIONS,
-        hardware=ancient(f"results/{MACHINE}/hardware.json"),
+        hardware=once_there(f"results/{MACHINE}/hardware.json"),
         files=[path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "workflow/quality").rglob("*.toml"))],
     output:
         f"results/{QUALITY}/quality.json",

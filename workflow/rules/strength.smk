@@ -8,7 +8,7 @@ rule strength:
 
 rule measure_strength:
     input:
-        extensions=ancient(EXTENSIONS),
+        extensions=once_there(EXTENSIONS),
         model="results/{run}/model.safetensors",
         metrics="results/{run}/metrics.csv",
         config="results/{run}/config.toml",
@@ -36,7 +36,7 @@ rule ratings:
 
 rule rate_checkpoints:
     input:
-        extensions=ancient(EXTENSIONS),
+        extensions=once_there(EXTENSIONS),
         model="results/{run}/model.safetensors",
         config="results/{run}/config.toml",
         weights="results/{run}/weights",

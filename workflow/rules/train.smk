@@ -12,8 +12,8 @@ rule train:
 
 rule resolve_config:
     input:
-        extensions=ancient(EXTENSIONS),  # which tree backends there are
-        hardware=ancient(f"results/{MACHINE}/hardware.json"),
+        extensions=once_there(EXTENSIONS),  # which tree backends there are
+        hardware=once_there(f"results/{MACHINE}/hardware.json"),
     output:
         "results/{run}/settings.toml",
     log:
@@ -33,8 +33,8 @@ rule resolve_config:
 # of the settings file: a new comment in it retrains nothing.
 rule train_game:
     input:
-        extensions=ancient(EXTENSIONS),
-        build=ancient(f"results/{MACHINE}/build.json"),
+        extensions=once_there(EXTENSIONS),
+        build=once_there(f"results/{MACHINE}/build.json"),
         # Not ancient: Snakemake would not look at `depends_on` of a job behind one that has to run and is ancient. It is
         # written again only when a setting has changed.
         settings="results/{run}/settings.toml",
