@@ -127,7 +127,7 @@ class SelfPlayConfig:
     full_search_share: float = 1.0
     fast_simulations: int = 100  # simulations of a fast search
     # A fast search, once no move is drawn at random any more, ends as soon as what remains of it cannot change the most
-    # visited move (Baier, Winands, 'Time management for Monte-Carlo tree search in Go', 2012)
+    # visited move (Baier, Winands, 'Time management for Monte-Carlo tree search in Go', 2012). No part in Gumbel search
     fast_early_stop: bool = False
     # Positions that a search visited at least so often, and that are left behind when another move is played, are
     # learned from as well, after TreeStrap (Veness et al., 'Bootstrapping from game tree search', 2009). 0: none

@@ -95,11 +95,6 @@ def _check_pairs(config: Config) -> None:
             f"search.forced_playouts is {config.search.forced_playouts}, but with search.root_search = 'gumbel' quotas "
             "say what the root visits; set search.forced_playouts=0 or search.root_search='puct'"
         )
-    if config.search.root_search == "gumbel" and selfplay.fast_early_stop:
-        raise UserError(
-            "selfplay.fast_early_stop is on, but with search.root_search = 'gumbel' the move played need not be "
-            "the most visited one; set selfplay.fast_early_stop=false or search.root_search='puct'"
-        )
     if training.batch_size > training.replay_capacity:
         raise UserError(
             f"training.batch_size ({training.batch_size}) is larger than training.replay_capacity "

@@ -69,10 +69,6 @@ def test_an_impossible_value_is_refused_with_what_is_allowed(name: str, value: f
             Config(search=SearchConfig(root_search="gumbel", forced_playouts=2.0)),
             "set search.forced_playouts=0 or search.root_search='puct'",
         ),
-        (
-            Config(search=SearchConfig(root_search="gumbel"), selfplay=SelfPlayConfig(fast_early_stop=True)),
-            "set selfplay.fast_early_stop=false or search.root_search='puct'",
-        ),
         (Config(training=TrainingConfig(replay_capacity=100)), "larger than training.replay_capacity"),
         (Config(training=TrainingConfig(positions=100)), "no step would ever be made"),
         (

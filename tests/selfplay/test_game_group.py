@@ -239,6 +239,27 @@ def test_gumbel_games_are_the_same_again_and_in_every_backend():
     assert [list(one.actions) for one in expected] != [list(other.actions) for other in there]
 
 
+def test_gumbel_searches_do_not_stop_early():
+    expected, there = (
+        play(
+            GameGroup(
+                get_game("connect_four"),
+                SearchConfig(root_search="gumbel", simulations=20, temperature_moves=0),
+                4,
+                seed=5,
+                selfplay=SelfPlayConfig(
+                    full_search_share=0.5, fast_simulations=10, fast_early_stop=early_stop
+                ),
+            ),
+            4,
+        )
+        for early_stop in (False, True)
+    )
+    for one, other in zip(expected, there, strict=True):
+        np.testing.assert_array_equal(one.actions, other.actions)
+        np.testing.assert_array_equal(one.root_values, other.root_values)
+
+
 def test_gumbel_searches_have_the_simulations_asked_for_and_leave_shares():
     group = gumbel_group(tree_reuse=False)
     episodes = play(group, 8)
