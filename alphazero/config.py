@@ -125,7 +125,7 @@ class SelfPlayConfig:
     # Playout cap randomization (Wu, 'Accelerating Self-Play Learning in Go', 2019): so large a share of the moves gets
     # a full search; the others get a fast one without noise, and teach the network their value alone. 1: all (paper)
     full_search_share: float = 1.0
-    fast_simulations: int = 100  # simulations of a fast search
+    fast_simulations: int = 100  # simulations of a fast search, or as many as a full one has if that is less
     # A fast search, once no move is drawn at random any more, ends as soon as what remains of it cannot change the most
     # visited move (Baier, Winands, 'Time management for Monte-Carlo tree search in Go', 2012). No part in Gumbel search
     fast_early_stop: bool = False

@@ -322,7 +322,8 @@ class GameGroup:
         )
         self._searched_in_full[slot] = in_full
         if simulations is None:
-            simulations = self.config.simulations if in_full else self._selfplay.fast_simulations
+            full, fast = self.config.simulations, self._selfplay.fast_simulations
+            simulations = full if in_full else min(fast, full)
         if self.config.root_search == "gumbel":
             actions = len(self.search.legal_actions(slot))
             noise = self._generators[slot].gumbel(size=actions) if in_full else np.zeros(actions)

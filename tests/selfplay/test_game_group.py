@@ -117,6 +117,16 @@ def test_fast_searches_have_fewer_simulations_no_noise_and_no_policy_target():
     assert expected - 8 * 20 <= counts.simulations <= expected + 8 * 20  # eight searches are under way
 
 
+def test_a_fast_search_has_no_more_simulations_than_a_full_one():
+    selfplay = SelfPlayConfig(full_search_share=0.01, fast_simulations=200)
+    group = GameGroup(
+        get_game("connect_four"), SearchConfig(simulations=20, solver=False), 4, 1, selfplay=selfplay
+    )
+    play(group, 4)
+    counts = group.take_counts()
+    assert 20 * counts.positions <= counts.simulations <= 20 * (counts.positions + 4)
+
+
 def test_policy_targets_are_pruned_of_forced_playouts_and_fast_searches_force_none():
     begun = []
 
