@@ -188,6 +188,9 @@ class TrainingConfig:
     positions: int = 200_000  # the run ends when self-play has generated so many positions ...
     max_minutes: float = 0.0  # ... or after so many minutes, whichever comes first; 0: no limit
     max_steps: int = 0  # ... or after so many training steps; 0: no limit
+    # After so large a share of self-play the network that plays grows to the size of `grown_network`, and goes on: a
+    # small one learns fast, and is soon as good as it can be. 0: never (paper)
+    grow_after: float = 0.0
     # So many minutes after self-play has ended, a larger network, `final_network`, grows out of the agent, learns on
     # from the replay buffer, and is the run's agent then. 0: none, the agent is the network that played (paper)
     final_minutes: float = 0.0
@@ -225,6 +228,9 @@ class Config:
 
     hardware_profile: str = "none"
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    grown_network: NetworkConfig = field(  # no smaller than network; no effect without training.grow_after
+        default_factory=lambda: NetworkConfig(blocks=2, filters=32)
+    )
     final_network: NetworkConfig = field(  # no smaller than network; no effect without training.final_minutes
         default_factory=lambda: NetworkConfig(blocks=4, filters=48, position_bias=True)
     )
@@ -238,4 +244,9 @@ class Config:
     @property
     def ownership_is_taught(self) -> bool:
         """Whether a network of the run has an ownership head, so that the replay buffer keeps its targets."""
-        return self.network.ownership_head or self.final_network.ownership_head
+        return self.last_playing_network.ownership_head or self.final_network.ownership_head
+
+    @property
+    def last_playing_network(self) -> NetworkConfig:
+        """The network that plays when self-play ends: no smaller than the one that begins."""
+        return self.network.grown_to(self.grown_network) if self.training.grow_after else self.network

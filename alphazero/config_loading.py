@@ -176,7 +176,7 @@ def resolve_config(
     if experiment is not None:
         sources[Origin.EXPERIMENT] = str(experiment)
     validate(config, {name: sources.get(origin, str(origin)) for name, origin in origins.items()})
-    for section in ("network", "final_network"):
+    for section in ("network", "grown_network", "final_network"):
         for setting in ("line_planes", "ownership_head"):
             if getattr(getattr(config, section), setting):
                 require_winning_lines(rules, f"{section}.{setting}")

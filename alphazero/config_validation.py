@@ -121,6 +121,11 @@ def _check_pairs(config: Config) -> None:
             "bit and so cannot end by the clock; set training.max_minutes=0, and training.positions or "
             "training.max_steps to how far it is to go"
         )
+    if config.run.single_process and training.grow_after:
+        raise UserError(
+            f"training.grow_after is {training.grow_after}, but a run with run.single_process keeps its network; set "
+            "training.grow_after=0"
+        )
     if inference.simulated and inference.placement != "server":
         raise UserError(
             f"inference.engine {inference.engine!r} stands for one device that all actors share; "
@@ -167,6 +172,14 @@ RULES: dict[str, Rule] = {
     "network.position_bias": _ANY_BOOL,
     "network.line_planes": _ANY_BOOL,
     "network.ownership_head": _ANY_BOOL,
+    "grown_network.blocks": _between(1, 1000),
+    "grown_network.filters": _between(1, 8192),
+    "grown_network.policy_filters": _between(1, 8192),
+    "grown_network.value_filters": _between(1, 8192),
+    "grown_network.value_hidden": _between(1, 65536),
+    "grown_network.position_bias": _ANY_BOOL,
+    "grown_network.line_planes": _ANY_BOOL,
+    "grown_network.ownership_head": _ANY_BOOL,
     "final_network.blocks": _between(1, 1000),
     "final_network.filters": _between(1, 8192),
     "final_network.policy_filters": _between(1, 8192),
@@ -250,6 +263,7 @@ RULES: dict[str, Rule] = {
     "training.positions": _at_least(1),
     "training.max_minutes": _at_least(0),
     "training.max_steps": _at_least(0),
+    "training.grow_after": _between(0, 0.99),
     "training.final_minutes": _at_least(0),
     "training.publish_every_steps": _at_least(1),
     "training.checkpoint_every_minutes": _more_than(0),

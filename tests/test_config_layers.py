@@ -121,7 +121,7 @@ def test_texts_become_values_of_the_fields_type() -> None:
             "infrence.batch_size=2",
             "unknown setting 'infrence.batch_size'; did you mean 'inference.batch_size'",
         ),
-        ("qqq.zzz=1", "unknown setting 'qqq.zzz' (sections: network, final_network, search, "),
+        ("qqq.zzz=1", "unknown setting 'qqq.zzz' (sections: network, grown_network, final_network, search, "),
         ("selfplay.actors=two", "selfplay.actors is 'two', but must be a whole number"),
         ("selfplay.actors=", "selfplay.actors is '', but must be a whole number"),
         ("selfplay.actors=2.5", "selfplay.actors is '2.5', but must be a whole number"),

@@ -127,9 +127,10 @@ def network_bytes(network: NetworkConfig, game: GameShape) -> int:
 def inference_bytes(config: Config, game: GameShape, batch_size: int) -> int:
     """Return the estimated device memory of one forward pass of `batch_size` rows."""
     planes, height, width = game.observation_shape
-    row = 5 * planes * height * width + 6 * 4 * config.network.filters * height * width
-    row += _line_planes_bytes(config.network, game)
-    return batch_size * row + network_bytes(config.network, game)
+    network = config.last_playing_network
+    row = 5 * planes * height * width + 6 * 4 * network.filters * height * width
+    row += _line_planes_bytes(network, game)
+    return batch_size * row + network_bytes(network, game)
 
 
 def training_bytes(config: Config, game: GameShape, batch_size: int) -> int:
@@ -137,8 +138,9 @@ def training_bytes(config: Config, game: GameShape, batch_size: int) -> int:
 
     Of the final network, if there is one: it is no smaller.
     """
-    with_final = config.training.final_minutes > 0
-    network = config.network.grown_to(config.final_network) if with_final else config.network
+    network = config.last_playing_network
+    if config.training.final_minutes > 0:
+        network = network.grown_to(config.final_network)
     return _training_bytes(network, game, batch_size)
 
 

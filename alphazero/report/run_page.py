@@ -244,7 +244,10 @@ def _origin(run: RunData) -> str:
     network, search = config.get("network"), config.get("search")
     if isinstance(network, dict) and {"blocks", "filters"} <= set(network):
         parts.append(network_in_words(network))
-        final = _final_network(config, network)
+        grown = _grown_network(config, network)
+        if grown is not None:
+            parts[-1] += f", later {network_in_words(grown)}"
+        final = _final_network(config, grown or network)
         if final is not None:
             parts[-1] += f", the agent: {network_in_words(final)}"
     if isinstance(search, dict) and "simulations" in search:
@@ -254,6 +257,14 @@ def _origin(run: RunData) -> str:
     return " · ".join(parts)
 
 
+def _grown_network(config: Mapping[str, Any], network: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the settings of what `network` grew into during self-play, or None if it did not."""
+    training, grown = (config.get(name) for name in ("training", "grown_network"))
+    if not (isinstance(training, dict) and training.get("grow_after")):
+        return None
+    return _larger(network, grown)
+
+
 def _final_network(config: Mapping[str, Any], network: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the settings of what `network` grew into after self-play, or None if it did not."""
     training, run, final = (config.get(name) for name in ("training", "run", "final_network"))
@@ -261,6 +272,11 @@ def _final_network(config: Mapping[str, Any], network: Mapping[str, Any]) -> Map
         return None
     if isinstance(run, dict) and run.get("single_process"):
         return None
-    if not isinstance(final, dict) or not {"blocks", "filters"} <= set(final):
+    return _larger(network, final)
+
+
+def _larger(network: Mapping[str, Any], size: object) -> Mapping[str, Any] | None:
+    """Return the larger of both in each setting; None if `size`, from a file, is no network's."""
+    if not isinstance(size, dict) or not {"blocks", "filters"} <= set(size):
         return None
-    return {name: max(value, network.get(name, value)) for name, value in final.items()}
+    return {name: max(value, network.get(name, value)) for name, value in size.items()}

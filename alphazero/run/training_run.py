@@ -2,8 +2,9 @@
 
 The parent process is the learner. It takes finished games from the pool, trains as many steps as the
 replay ratio owes, publishes new weights, and writes checkpoints; `alphazero.loop` is the same algorithm in
-one process (as a run: `single_process.py`). After self-play a larger network may learn from the replay buffer what was
-found (`training.final_minutes`). Everything that must survive an interruption is in the run folder:
+one process (as a run: `single_process.py`). The network may grow on the way (`training.grow_after`), and a larger one
+may learn from the replay buffer when self-play has ended (`training.final_minutes`). Everything that must survive an
+interruption is in the run folder:
 
     run folder/
       step-00001200/               checkpoint: weights, optimizer, counters, random state, replay buffer
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from alphazero.config import Config
+from alphazero.config import Config, NetworkConfig
 from alphazero.config_loading import config_hash, load_config, save_config
 from alphazero.errors import UserError
 from alphazero.games.registry import get_game
@@ -103,6 +104,9 @@ class TrainingRun:
         self._earlier_s = 0.0
         self._saved_at = 0.0
         self._curve_points = 0  # points of the learning curve saved so far
+        self._steps_before_growth: int | None = (
+            None  # training steps done when the network grew; None: it has not
+        )
         self._final_network: dict[str, Any] | None = None  # settings of the one that has learned, if any
 
     def run(self) -> int:
@@ -125,10 +129,17 @@ class TrainingRun:
     # ---- the loop ----
 
     def _train(self, writer: MetricsWriter) -> int:
-        if self._self_play_has_ended():
-            return EXIT_DONE
+        status = EXIT_DONE
+        while status == EXIT_DONE and not self._self_play_has_ended():
+            if self._fraction_done() >= self._stage_end():
+                self._grow()
+            status = self._train_stage(writer)
+        return status
+
+    def _train_stage(self, writer: MetricsWriter) -> int:
+        """Play and learn with one network, to the end of self-play or to where it is to grow."""
         pool = SelfPlayPool(
-            self.config,
+            replace(self.config, network=self._network_size()),
             self._weights(),
             str(self.device),
             launch=self.counters.launches,
@@ -167,7 +178,8 @@ class TrainingRun:
     ) -> None:
         training, counters = self.config.training, self.counters
         next_log = time.monotonic() + self.config.run.log_every_seconds
-        while self._fraction_done() < 1.0 and not self._stop_asked.is_set():
+        stage_end = self._stage_end()
+        while self._fraction_done() < stage_end and not self._stop_asked.is_set():
             owed = self.gate.steps_allowed(counters.positions, counters.steps)
             with metrics.learner_time("time_positions"):
                 episodes = pool.take_episodes(timeout=0.0 if owed else POLL_S)
@@ -179,7 +191,7 @@ class TrainingRun:
             if owed:
                 self._train_step(self.learner, batches, metrics, self._fraction_done())
                 self._sampling_state = batches.random_state
-                counters.steps = self.learner.steps
+                counters.steps = (self._steps_before_growth or 0) + self.learner.steps
                 if counters.steps % training.publish_every_steps == 0:
                     counters.weights_version += 1
                     pool.publish(counters.weights_version, self._weights())
@@ -249,6 +261,26 @@ class TrainingRun:
         with writing_to(self.run_folder):
             writer.write({**row, **counted})
         self.progress.update({**row, **counted}, done, seconds_left)
+
+    # ---- the network grows ----
+
+    def _stage_end(self) -> float:
+        """Return the share of self-play at which the network that plays now has had its time."""
+        has_grown = self._steps_before_growth is not None
+        return 1.0 if has_grown else self.config.training.grow_after or 1.0
+
+    def _network_size(self) -> NetworkConfig:
+        """Return the size of the network that plays now, or played last."""
+        return self.config.network if self._steps_before_growth is None else self.config.last_playing_network
+
+    def _grow(self) -> None:
+        """Let a larger network, grown out of the agent, play and learn from here on."""
+        torch.manual_seed(self.config.run.seed)
+        network = grow(self.learner.agent, self.config.grown_network)
+        # Its optimizer is a new one, so the learning rate rises to its schedule anew.
+        self.learner = Learner(network, self.config.training, self.device)
+        self._steps_before_growth = self.counters.steps
+        self.progress.note(f"the network has grown to {network.architecture.config.in_words()}")
 
     # ---- after self-play ----
 
@@ -337,10 +369,14 @@ class TrainingRun:
                 f"({self.run_folder / CONFIG_NAME}); run it with that one, or choose another folder"
             )
         self._final_network = checkpoint.state.get("final_network")
+        self._steps_before_growth = checkpoint.state.get("steps_before_growth")
         if self._final_network is None:
+            if self._steps_before_growth is not None:
+                grown = build_network(self.game, self._network_size())
+                self.learner = Learner(grown, self.config.training, self.device)
             self.learner.load_state_dict(checkpoint.weights, checkpoint.learner)
         elif self.config.training.final_minutes and self._final_network != asdict(
-            self.config.network.grown_to(self.config.final_network)
+            self._network_size().grown_to(self.config.final_network)
         ):
             raise UserError(
                 f"{self.run_folder} holds a run with a final network of other settings; for one of these "
@@ -385,6 +421,7 @@ class TrainingRun:
                 "counters": vars(self.counters),
                 "sampling": self._sampling_state,
                 "curve_points": self._curve_points,
+                "steps_before_growth": self._steps_before_growth,
                 "final_network": self._final_network,
             },
         )

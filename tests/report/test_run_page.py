@@ -136,6 +136,12 @@ def test_a_page_that_cannot_be_written_is_one_line(
         ),
         ("final_minutes = 0.0", "", "3 blocks of 32 filters ·"),
         ("final_minutes = 2.5", "single_process = true", "3 blocks of 32 filters ·"),
+        ("grow_after = 0.5", "", "3 blocks of 32 filters, later 3 blocks of 64 filters ·"),
+        (
+            "grow_after = 0.5\nfinal_minutes = 2.5",
+            "",
+            "later 3 blocks of 64 filters, the agent: 4 blocks of 64 filters with position biases",
+        ),
     ],
 )
 def test_the_headline_names_the_network_that_is_the_agent(
@@ -143,6 +149,7 @@ def test_the_headline_names_the_network_that_is_the_agent(
 ) -> None:
     (tmp_path / "config.toml").write_text(
         f"[network]\nblocks = 3\nfilters = 32\n[search]\nsimulations = 800\n[training]\n{training}\n"
+        "[grown_network]\nblocks = 2\nfilters = 64\n"
         f"[final_network]\nblocks = 4\nfilters = 16\nposition_bias = true\n[run]\n{run}\n",
         encoding="utf-8",
     )

@@ -1,0 +1,162 @@
+"""A network that grows while it plays: once, at its share of self-play, whatever interrupts the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alphazero.config import (
+    Config,
+    InferenceConfig,
+    NetworkConfig,
+    RunConfig,
+    SearchConfig,
+    SelfPlayConfig,
+    TrainingConfig,
+)
+from alphazero.config_loading import resolve_config
+from alphazero.errors import UserError
+from alphazero.metrics.progress import Progress
+from alphazero.run.training_run import EXIT_DONE, EXIT_INTERRUPTED, TrainingRun
+from alphazero.training.checkpoint import CheckpointStore, load_agent
+from alphazero.training.weights_file import load_network
+
+SMALL = NetworkConfig(blocks=1, filters=4)
+GROWN = NetworkConfig(blocks=2, filters=4)
+CONFIG = Config(
+    network=SMALL,
+    grown_network=GROWN,
+    final_network=NetworkConfig(blocks=1, filters=8),
+    search=SearchConfig(simulations=8),
+    inference=InferenceConfig(placement="local", device="cpu", engine="eager"),
+    selfplay=SelfPlayConfig(actors=1, games_per_actor=8),
+    training=TrainingConfig(
+        batch_size=32,
+        min_positions=64,
+        replay_ratio=1.0,
+        positions=600,
+        publish_every_steps=2,
+        weight_average_decay=0.9,
+        grow_after=0.5,
+    ),
+    run=RunConfig(game="tic_tac_toe", log_every_seconds=0.2),
+)
+
+
+def train(config: Config, folder: Path, prepare: Callable[[TrainingRun], object] = lambda run: None) -> int:
+    with Progress("a run") as progress:
+        run = TrainingRun(config, folder, progress)
+        prepare(run)
+        return run.run()
+
+
+def stop_when(condition: Callable[[TrainingRun], bool]) -> Callable[[TrainingRun], None]:
+    """Return what makes a run stop after the first training step at which `condition` holds."""
+
+    def prepare(run: TrainingRun) -> None:
+        step = run._train_step
+
+        def stop(*arguments: Any) -> None:
+            step(*arguments)
+            if condition(run):
+                run._stop_asked.set()
+
+        run._train_step = stop  # type: ignore[method-assign, assignment]
+
+    return prepare
+
+
+def architectures(folder: Path) -> list[NetworkConfig]:
+    """Return the sizes of the networks along the learning curve."""
+    points = sorted((folder / "weights").glob("step-*.safetensors"))
+    return [load_network(point).architecture.config for point in points]
+
+
+def test_the_network_grows_at_its_share_of_self_play_and_plays_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    played_with = []
+
+    def watch(run: TrainingRun) -> None:
+        train_stage = run._train_stage
+
+        def watched(writer: Any) -> int:
+            played_with.append((run._network_size(), run.counters.positions, run.counters.steps))
+            return train_stage(writer)
+
+        run._train_stage = watched  # type: ignore[method-assign]
+
+    assert train(CONFIG, tmp_path, watch) == EXIT_DONE
+    assert [size for size, *_ in played_with] == [SMALL, GROWN]
+    _, positions, steps = played_with[1]
+    assert 300 <= positions < 600
+    checkpoint = CheckpointStore(tmp_path).load()
+    assert checkpoint.state["steps_before_growth"] == steps > 0
+    assert (
+        checkpoint.step
+        == json.loads((tmp_path / "training.json").read_text(encoding="utf-8"))["steps"]
+        > steps
+    )
+    assert checkpoint.learner["steps"] == checkpoint.step - steps
+    assert load_agent(tmp_path).architecture.config == GROWN
+    sizes = architectures(tmp_path)
+    assert sizes == sorted(sizes, key=lambda size: size.blocks)
+    assert {size.blocks for size in sizes} == {1, 2}
+    assert capsys.readouterr().out.count("the network has grown to 2 blocks of 4 filters") == 1
+    # Steps are owed to positions as if it were one network.
+    assert checkpoint.step <= checkpoint.state["counters"]["positions"] / 32
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_an_interrupted_run_goes_on_with_the_network_that_it_had(
+    tmp_path: Path, grown: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def now(run: TrainingRun) -> bool:
+        enough = 4 if not grown else 2
+        return (run._steps_before_growth is not None) is grown and run.learner.steps >= enough
+
+    assert train(CONFIG, tmp_path, stop_when(now)) == EXIT_INTERRUPTED
+    before = CheckpointStore(tmp_path).load()
+    assert load_agent(tmp_path).architecture.config == (GROWN if grown else SMALL)
+    assert (before.state["steps_before_growth"] is not None) is grown
+    assert train(CONFIG, tmp_path) == EXIT_DONE
+    after = CheckpointStore(tmp_path).load()
+    assert load_agent(tmp_path).architecture.config == GROWN
+    assert after.step > before.step
+    if grown:
+        assert after.state["steps_before_growth"] == before.state["steps_before_growth"]
+    assert capsys.readouterr().out.count("the network has grown") == 1
+
+
+def test_a_final_network_grows_out_of_the_grown_one(tmp_path: Path) -> None:
+    both = replace(CONFIG, training=replace(CONFIG.training, final_minutes=0.01))
+    assert train(both, tmp_path) == EXIT_DONE
+    assert load_agent(tmp_path).architecture.config == NetworkConfig(blocks=2, filters=8)
+    assert train(both, tmp_path) == EXIT_DONE  # and is known again
+
+
+def test_growth_is_part_of_what_a_run_is(tmp_path: Path) -> None:
+    assert train(CONFIG, tmp_path) == EXIT_DONE
+    for other in (
+        replace(CONFIG, training=replace(CONFIG.training, grow_after=0.25)),
+        replace(CONFIG, grown_network=NetworkConfig(blocks=3, filters=4)),
+    ):
+        with pytest.raises(UserError, match="holds a run with another configuration"):
+            train(other, tmp_path)
+
+
+def test_a_run_in_one_process_does_not_grow() -> None:
+    with pytest.raises(UserError, match=r"training\.grow_after is 0\.5, but .* set training\.grow_after=0"):
+        resolve_config(profile="none", overrides=["training.grow_after=0.5", "run.single_process=true"])
+
+
+def test_the_hardware_is_fitted_to_the_grown_network() -> None:
+    assert CONFIG.last_playing_network == GROWN
+    assert replace(CONFIG, training=TrainingConfig()).last_playing_network == SMALL
+    larger = replace(CONFIG, network=NetworkConfig(blocks=1, filters=16, line_planes=True))
+    assert larger.last_playing_network == NetworkConfig(blocks=2, filters=16, line_planes=True)
