@@ -77,9 +77,11 @@ def architectures(folder: Path) -> list[NetworkConfig]:
     return [load_network(point).architecture.config for point in points]
 
 
+@pytest.mark.parametrize("placement", ["local", "server"])
 def test_the_network_grows_at_its_share_of_self_play_and_plays_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, placement: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    config = replace(CONFIG, inference=replace(CONFIG.inference, placement=placement))
     played_with = []
 
     def watch(run: TrainingRun) -> None:
@@ -91,7 +93,7 @@ def test_the_network_grows_at_its_share_of_self_play_and_plays_on(
 
         run._train_stage = watched  # type: ignore[method-assign]
 
-    assert train(CONFIG, tmp_path, watch) == EXIT_DONE
+    assert train(config, tmp_path, watch) == EXIT_DONE
     assert [size for size, *_ in played_with] == [SMALL, GROWN]
     _, positions, steps = played_with[1]
     assert 300 <= positions < 600
