@@ -4,50 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from alphazero.config import (
-    Config,
-    InferenceConfig,
-    NetworkConfig,
-    RunConfig,
-    SearchConfig,
-    SelfPlayConfig,
-    TrainingConfig,
-)
+from alphazero.config import NetworkConfig
 from alphazero.config_loading import load_config
 from alphazero.errors import UserError
-from alphazero.metrics.progress import Progress
 from alphazero.run.health import measure_health
 from alphazero.run.training_run import EXIT_DONE, EXIT_INTERRUPTED, TrainingRun
 from alphazero.training.checkpoint import CheckpointStore, load_agent
 from alphazero.training.weights_file import load_network
+from tests.run.tiny_run import SMALL, TINY_RUN, train
 
-SMALL = NetworkConfig(blocks=1, filters=4)
 LARGE = NetworkConfig(blocks=2, filters=8, position_bias=True)
-WITHOUT = Config(
-    network=SMALL,
-    final_network=LARGE,
-    search=SearchConfig(simulations=8),
-    inference=InferenceConfig(placement="local", device="cpu", engine="eager"),
-    selfplay=SelfPlayConfig(actors=1, games_per_actor=8),
-    training=TrainingConfig(
-        batch_size=32, min_positions=64, replay_ratio=1.0, positions=400, publish_every_steps=2
-    ),
-    run=RunConfig(game="tic_tac_toe", log_every_seconds=0.2),
-)
+WITHOUT = replace(TINY_RUN, final_network=LARGE)
 WITH = replace(WITHOUT, training=replace(WITHOUT.training, final_minutes=0.01))
-
-
-def train(config: Config, folder: Path, prepare: Callable[[TrainingRun], object] = lambda run: None) -> int:
-    with Progress("a run") as progress:
-        run = TrainingRun(config, folder, progress)
-        prepare(run)
-        return run.run()
 
 
 def points(folder: Path) -> list[Path]:

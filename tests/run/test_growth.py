@@ -10,49 +10,21 @@ from typing import Any
 
 import pytest
 
-from alphazero.config import (
-    Config,
-    InferenceConfig,
-    NetworkConfig,
-    RunConfig,
-    SearchConfig,
-    SelfPlayConfig,
-    TrainingConfig,
-)
+from alphazero.config import NetworkConfig, TrainingConfig
 from alphazero.config_loading import resolve_config
 from alphazero.errors import UserError
-from alphazero.metrics.progress import Progress
 from alphazero.run.training_run import EXIT_DONE, EXIT_INTERRUPTED, TrainingRun
 from alphazero.training.checkpoint import CheckpointStore, load_agent
 from alphazero.training.weights_file import load_network
+from tests.run.tiny_run import SMALL, TINY_RUN, train
 
-SMALL = NetworkConfig(blocks=1, filters=4)
 GROWN = NetworkConfig(blocks=2, filters=4)
-CONFIG = Config(
-    network=SMALL,
+CONFIG = replace(
+    TINY_RUN,
     grown_network=GROWN,
     final_network=NetworkConfig(blocks=1, filters=8),
-    search=SearchConfig(simulations=8),
-    inference=InferenceConfig(placement="local", device="cpu", engine="eager"),
-    selfplay=SelfPlayConfig(actors=1, games_per_actor=8),
-    training=TrainingConfig(
-        batch_size=32,
-        min_positions=64,
-        replay_ratio=1.0,
-        positions=600,
-        publish_every_steps=2,
-        weight_average_decay=0.9,
-        grow_after=0.5,
-    ),
-    run=RunConfig(game="tic_tac_toe", log_every_seconds=0.2),
+    training=replace(TINY_RUN.training, positions=600, weight_average_decay=0.9, grow_after=0.5),
 )
-
-
-def train(config: Config, folder: Path, prepare: Callable[[TrainingRun], object] = lambda run: None) -> int:
-    with Progress("a run") as progress:
-        run = TrainingRun(config, folder, progress)
-        prepare(run)
-        return run.run()
 
 
 def stop_when(condition: Callable[[TrainingRun], bool]) -> Callable[[TrainingRun], None]:
