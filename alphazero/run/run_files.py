@@ -28,9 +28,7 @@ class Counters:
     games: int = 0
     weights_version: int = 0
     run_time_s: float = 0.0
-    launches: int = (
-        0  # how often self-play was started: by the run, by going on with it, by a network that grew
-    )
+    launches: int = 0  # how often self-play was started, after growth of its network included
     final_steps: int = 0  # of these, those of the final network (training.final_minutes)
 
 
