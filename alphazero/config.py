@@ -96,9 +96,9 @@ class InferenceConfig:
     placement: str = "server"  # server: one process owns the device | local: inside each actor
     transport: str = "shared_memory"  # shared_memory | queue (the baseline's)
     device: str = "auto"  # auto | cpu | cuda | cuda:N
-    # auto (measured at start) | eager | frozen (folded batch norm, CPU) | openvino (CPU, if installed) | graphs
-    # (CUDA graphs) | compiled (torch.compile, slow to start) | simulated:a100, :t4, :laptop or :FILE.toml (takes such
-    # a device's time, to measure what feeds it)
+    # auto (measured at start) | eager | frozen (folded batch norm, CPU) | winograd (a position at a time, x86 CPU)
+    # | openvino (CPU, if installed) | graphs (CUDA graphs) | compiled (torch.compile, slow to start) | simulated:a100,
+    # :t4, :laptop or :FILE.toml (takes such a device's time, to measure what feeds it)
     engine: str = "auto"
     batch_size: int = 256  # rows at most in one forward pass
     batch_timeout_ms: float = 15.0  # longest wait for a batch to fill

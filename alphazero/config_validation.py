@@ -212,8 +212,8 @@ RULES: dict[str, Rule] = {
     "inference.transport": _one_of("shared_memory", "queue"),
     "inference.device": _matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N"),
     "inference.engine": _matching(
-        r"auto|eager|frozen|openvino|graphs|compiled|simulated:([a-z0-9_]+|.+\.toml)",
-        "one of auto, eager, frozen, openvino, graphs, compiled, simulated:NAME, simulated:FILE.toml",
+        r"auto|eager|frozen|winograd|openvino|graphs|compiled|simulated:([a-z0-9_]+|.+\.toml)",
+        "one of auto, eager, frozen, winograd, openvino, graphs, compiled, simulated:NAME, simulated:FILE.toml",
     ),
     "inference.batch_size": _between(1, 1_000_000),
     "inference.batch_timeout_ms": _more_than(0),

@@ -135,6 +135,8 @@ class Tuner:
 
         Not among them: openvino, which compiles anew for new weights; a window with one change hides that.
         """
+        from alphazero.network.winograd_engine import instruction_set  # imports torch
+
         on_cuda = self._hardware.gpu_for(best.inference.device) is not None
         groups = max(2, best.selfplay.groups)
         return [
@@ -143,6 +145,7 @@ class Tuner:
                 ("server", "graphs" if on_cuda else "frozen"),
                 ("server", "eager"),
                 ("local", "frozen"),
+                *([("local", "winograd")] if instruction_set(half=True) else []),
             )
         ]
 

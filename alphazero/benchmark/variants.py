@@ -106,7 +106,7 @@ def effective_settings(config: Config, on_cpu: bool, best_backend: str, bfloat16
     idle = ["selfplay.max_restarts"]
     if on_cpu:
         idle.append("inference.pinned_memory")
-        halves = ("frozen", "openvino", "compiled")
+        halves = ("frozen", "winograd", "openvino", "compiled")
         settings["inference.use_amp"] = inference.use_amp and engine in halves and bfloat16
     if inference.placement == "local":
         idle += [

@@ -2,6 +2,7 @@
 
     eager    the network as it is: float32, or autocast to half precision on CUDA (the baseline)
     frozen   CPU: batch norm folded, activations in oneDNN's layout (docs/decisions/0003-cpu-engine.md)
+    winograd CPU: one position after the other, in our own compiled code (winograd_engine.py)
     openvino CPU: the same on OpenVINO, if that is installed (openvino_engine.py)
     graphs   CUDA: folded, half precision, channels last, CUDA graphs, pinned staging, copy streams
     compiled CPU and CUDA: the folded network through torch.compile (compiled_engine.py), on CUDA in graphs' place
@@ -27,8 +28,9 @@ from alphazero.network.guarded_engine import GuardedEngine
 from alphazero.network.openvino_engine import OpenVinoEngine, has_openvino
 from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.network.simulated_engine import SimulatedEngine
+from alphazero.network.winograd_engine import WinogradEngine, instruction_set
 
-ENGINE_NAMES = ("auto", "eager", "frozen", "openvino", "graphs", "compiled")
+ENGINE_NAMES = ("auto", "eager", "frozen", "winograd", "openvino", "graphs", "compiled")
 
 __all__ = ["ENGINE_NAMES", "InferenceEngine", "candidate_engines", "make_engine", "resolve_device"]
 
@@ -45,11 +47,12 @@ def make_engine(
 
     Args:
         name: "auto" (the first of `candidate_engines`; self-play measures them all, see
-            `selfplay.engine_at_start`), "eager", "frozen", "openvino", "graphs", "compiled", or "simulated:a100"
+            `selfplay.engine_at_start`), "eager", "frozen", "winograd", "openvino", "graphs", "compiled", or
+            "simulated:a100"
             and the like, which needs no device.
         network: first weights; not kept.
         device: "auto" (CUDA if there is any), "cpu", "cuda" or "cuda:N".
-        use_amp: half precision on CUDA; bfloat16 in `frozen`, `openvino` and `compiled` on a CPU that has
+        use_amp: half precision on CUDA; bfloat16 in `frozen`, `winograd`, `openvino` and `compiled` on a CPU that has
             instructions for it.
         pinned_memory: page-locked staging on CUDA; no effect on a CPU.
         max_batch: rows at most in one forward pass.
@@ -68,6 +71,8 @@ def make_engine(
         engine = EagerEngine(network, resolved, use_amp, pinned_memory, max_batch)
     elif name == "frozen":
         engine = FrozenEngine(network, resolved, max_batch, half=use_amp)
+    elif name == "winograd":
+        engine = WinogradEngine(network, resolved, max_batch, half=use_amp)
     elif name == "openvino":
         engine = OpenVinoEngine(network, resolved, max_batch, half=use_amp)
     elif name == "compiled" and resolved.type == "cpu":
@@ -82,7 +87,9 @@ def candidate_engines(device: str) -> list[str]:
     """Return the engines that 'auto' chooses from on `device` ("cpu", "cuda:0", ...), the usual winner first."""
     if device.startswith("cuda"):
         return ["graphs", "eager"]
-    return ["frozen", "openvino", "eager"] if has_openvino() else ["frozen", "eager"]
+    winograd = ["winograd"] if instruction_set(half=True) else []
+    openvino = ["openvino"] if has_openvino() else []
+    return ["frozen", *winograd, *openvino, "eager"]
 
 
 def resolve_device(device: str) -> torch.device:

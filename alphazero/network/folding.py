@@ -33,6 +33,36 @@ ONEDNN = "onednn"  # oneDNN's own blocked layout; CPU and float32 only
 _LINEAR_LAYERS = ("policy_output", "value_hidden", "value_output")
 
 
+class Folding:
+    """Folds batch norm and plane scales of one architecture's networks into their convolutions.
+
+    Attributes:
+        layers: names of the convolutions in order: the first one, two of each block, the policy's and the value's.
+    """
+
+    def __init__(self, network: PolicyValueNetwork) -> None:
+        blocks = range(network.architecture.config.blocks)
+        tower = [f"blocks.{block}.{half}" for block in blocks for half in ("first", "second")]
+        self.layers = ["stem", *tower, "policy_convolution", "value_convolution"]
+        self._norm_eps = network.stem.norm.eps
+        scales = [network.plane_scale.detach().to("cpu", torch.float64)]
+        if network.line_planes is not None:
+            scales.append(torch.ones(1, network.line_planes.count, 1, 1, dtype=torch.float64))
+        self._input_scale = torch.cat(scales, dim=1)
+
+    def convolution(self, state_dict: StateDict, name: str) -> tuple[Tensor, Tensor]:
+        """Return weight [F, C, K, K] and bias [F] of a convolution, all folded in, float64 on the CPU."""
+
+        def entry(suffix: str) -> Tensor:
+            return state_dict[f"{name}.{suffix}"].detach().to("cpu", torch.float64)
+
+        scale = entry("norm.weight") / torch.sqrt(entry("norm.running_var") + self._norm_eps)
+        weight = entry("convolution.weight") * scale.view(-1, 1, 1, 1)
+        if name == "stem":
+            weight = weight * self._input_scale
+        return weight.contiguous(), entry("norm.bias") - entry("norm.running_mean") * scale
+
+
 class FoldedNetwork:
     """The same function as a `PolicyValueNetwork` in evaluation mode, up to rounding, but faster.
 
@@ -57,13 +87,10 @@ class FoldedNetwork:
         self.dtype = dtype
         self._device = device
         self._blocks = network.architecture.config.blocks
-        self._norm_eps = network.stem.norm.eps
+        self._folding = Folding(network)
         self._line_planes = copy.deepcopy(network.line_planes)
-        scales = [network.plane_scale.detach().to("cpu", torch.float64)]
         if self._line_planes is not None:
             self._line_planes.to(device)
-            scales.append(torch.ones(1, self._line_planes.count, 1, 1, dtype=torch.float64))
-        self._input_scale = torch.cat(scales, dim=1)
         # name of a layer -> (weight, bias)
         self._parameters: dict[str, tuple[Tensor, Tensor]] = {}
         self._position_biases: dict[str, Tensor] = {}  # name of a layer that has one -> [1, F, H, W]
@@ -72,8 +99,8 @@ class FoldedNetwork:
     @torch.inference_mode()
     def load_weights(self, state_dict: StateDict) -> None:
         """Take over the weights of a `PolicyValueNetwork`; parameters keep their addresses (CUDA graphs)."""
-        for name in self._convolution_layers():
-            weight, bias = self._folded_convolution(state_dict, name)
+        for name in self._folding.layers:
+            weight, bias = self._folding.convolution(state_dict, name)
             if self.layout == ONEDNN:
                 blocked = weight.to(torch.float32).to_mkldnn(), bias.to(torch.float32).to_mkldnn()
                 self._parameters[name] = blocked
@@ -108,22 +135,6 @@ class FoldedNetwork:
         value = self._linear_relu("value_hidden", self._head("value_convolution", features))
         values = torch.tanh(self._linear("value_output", value)).squeeze(1)
         return self._linear("policy_output", policy), values
-
-    def _convolution_layers(self) -> list[str]:
-        blocks = [f"blocks.{block}.{half}" for block in range(self._blocks) for half in ("first", "second")]
-        return ["stem", *blocks, "policy_convolution", "value_convolution"]
-
-    def _folded_convolution(self, state_dict: StateDict, name: str) -> tuple[Tensor, Tensor]:
-        """Return float64 weight and bias, on the CPU, of a convolution with its batch norm folded in."""
-
-        def entry(suffix: str) -> Tensor:
-            return state_dict[f"{name}.{suffix}"].detach().to("cpu", torch.float64)
-
-        scale = entry("norm.weight") / torch.sqrt(entry("norm.running_var") + self._norm_eps)
-        weight = entry("convolution.weight") * scale.view(-1, 1, 1, 1)
-        if name == "stem":
-            weight = weight * self._input_scale
-        return weight.contiguous(), entry("norm.bias") - entry("norm.running_mean") * scale
 
     def _store(self, name: str, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
         own_weight, own_bias = self._parameters.get(name, (None, None))

@@ -17,6 +17,7 @@ from alphazero.network.fused_network import FusedNetwork, fused_operators_work
 from alphazero.network.graphs_engine import bucket_sizes
 from alphazero.network.openvino_engine import has_openvino
 from alphazero.network.resnet import Architecture, PolicyValueNetwork, build_network
+from alphazero.network.winograd_engine import instruction_set
 
 GAME = get_game("connect_four")
 
@@ -59,9 +60,13 @@ all_networks = pytest.mark.parametrize(
 )
 needs_openvino = pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
 OPENVINO = pytest.param("openvino", marks=needs_openvino)
+needs_winograd = pytest.mark.skipif(
+    instruction_set(half=False) is None, reason="this processor has no instructions that are written for"
+)
+WINOGRAD = pytest.param("winograd", marks=needs_winograd)
 
 
-@pytest.mark.parametrize("name", ["eager", "frozen", "auto", OPENVINO])
+@pytest.mark.parametrize("name", ["eager", "frozen", "auto", WINOGRAD, OPENVINO])
 @pytest.mark.parametrize("rows", [0, 1, 16, 37])
 @all_networks
 def test_engine_on_cpu_equals_the_network_in_float32(name: str, rows: int, config: NetworkConfig) -> None:
@@ -77,7 +82,7 @@ def test_engine_on_cpu_equals_the_network_in_float32(name: str, rows: int, confi
     np.testing.assert_allclose(values, expected_values, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["eager", "frozen", "auto", OPENVINO])
+@pytest.mark.parametrize("name", ["eager", "frozen", "auto", WINOGRAD, OPENVINO])
 @pytest.mark.parametrize("use_amp", [False, True])
 @pytest.mark.parametrize("rows", [1, 5])
 @all_networks
@@ -91,7 +96,7 @@ def test_a_question_asked_again_gets_the_same_answer(
         np.testing.assert_array_equal(answers, again)
 
 
-@pytest.mark.parametrize("name", ["eager", "frozen", OPENVINO])
+@pytest.mark.parametrize("name", ["eager", "frozen", WINOGRAD, OPENVINO])
 @all_networks
 def test_new_weights_replace_the_old_ones(name: str, config: NetworkConfig) -> None:
     engine = make_engine(name, trained_looking_network(0, config), device="cpu", use_amp=False)
@@ -104,15 +109,17 @@ def test_new_weights_replace_the_old_ones(name: str, config: NetworkConfig) -> N
 
 
 @all_networks
-def test_training_the_network_on_does_not_change_an_engine_made_from_it(config: NetworkConfig) -> None:
+@pytest.mark.parametrize("name", ["eager", "frozen", WINOGRAD])
+def test_training_the_network_on_does_not_change_an_engine_made_from_it(
+    name: str, config: NetworkConfig
+) -> None:
     network = trained_looking_network(0, config)
-    engines = [make_engine(name, network, device="cpu", use_amp=False) for name in ("eager", "frozen")]
-    before = [engine.evaluate(observations(4))[0].copy() for engine in engines]
+    engine = make_engine(name, network, device="cpu", use_amp=False)
+    before = engine.evaluate(observations(4))[0].copy()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 1.0
-    for engine, logits in zip(engines, before, strict=True):
-        np.testing.assert_array_equal(engine.evaluate(observations(4))[0], logits)
+    np.testing.assert_array_equal(engine.evaluate(observations(4))[0], before)
 
 
 @pytest.mark.parametrize("layout", [CONTIGUOUS, CHANNELS_LAST, ONEDNN])
@@ -256,7 +263,7 @@ def test_an_engine_that_is_not_installed_says_what_to_install() -> None:
         make_engine("openvino", trained_looking_network(0), device="cpu")
 
 
-@pytest.mark.parametrize("name", ["frozen", OPENVINO])
+@pytest.mark.parametrize("name", ["frozen", WINOGRAD, OPENVINO])
 def test_a_network_of_another_game_is_evaluated_by_the_folded_engines(name: str) -> None:
     game = get_game("tic_tac_toe")
     torch.manual_seed(0)
@@ -269,7 +276,7 @@ def test_a_network_of_another_game_is_evaluated_by_the_folded_engines(name: str)
 
 
 @pytest.mark.skipif(not computes_in_bfloat16(), reason="this CPU has no bfloat16 instructions")
-@pytest.mark.parametrize("name", ["frozen", OPENVINO])
+@pytest.mark.parametrize("name", ["frozen", WINOGRAD, OPENVINO])
 @all_networks
 def test_bfloat16_on_a_cpu_stays_near_float32(name: str, config: NetworkConfig) -> None:
     network = trained_looking_network(0, config)

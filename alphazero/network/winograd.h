@@ -1,0 +1,284 @@
+// Evaluates the policy and value network of resnet.py on one core, one position after the other: a position's
+// activations stay in the core's own cache from the stones to the heads, and a 3x3 convolution costs 16 multiplications
+// for each 2x2 cells instead of 36.
+//
+// Source: Lavin and Gray, 'Fast algorithms for convolutional neural networks' (2015), F(2x2, 3x3):
+// Y = A^T ((G g G^T) . (B^T d B)) A, of which G g G^T is computed beforehand (winograd_engine.py).
+//
+// For x86-64 as compiled by GCC or Clang; elsewhere `all_instructions` is empty.
+
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define AZ_WINOGRAD 1
+#include <immintrin.h>
+#if !defined(__clang__)
+// GCC 12 takes its own headers' deliberately undefined vectors for mistakes.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#endif
+
+namespace az::winograd {
+
+struct Sizes {
+    int rows, columns;  // of the board
+    int planes;         // of an observation
+    int filters;        // a multiple of the vector's lanes
+    int blocks;
+    int policy_filters, value_filters, value_hidden, actions;
+    int line_length = 0;                // of the game's winning lines, if the network has planes of them
+    std::vector<std::int32_t> lines{};  // their cells, one line after the other
+};
+
+// Weights as winograd_engine.py packs them, and biases, in float32.
+struct Layer {
+    const void* weights = nullptr;
+    const float* bias = nullptr;
+};
+
+struct Weights {
+    std::vector<Layer> tower;  // the first convolution, then two a block; biases [cells][filters]
+    Layer heads;               // policy's filters, then the value's
+    Layer policy_output, value_hidden, value_output;
+};
+
+// Owns the memory that a position is computed in: used by one thread at a time.
+class AnyEvaluator {
+public:
+    virtual ~AnyEvaluator() = default;
+    // observations: [rows][planes][cells]; logits: [rows][actions]; values: [rows].
+    virtual void evaluate(const Weights& weights, std::size_t rows, const std::uint8_t* observations, float* logits,
+                          float* values) = 0;
+};
+
+// Instructions that an evaluator is written for.
+struct Instructions {
+    const char* name;
+    int lanes;          // filters and outputs are padded to multiples of it
+    int word_channels;  // inputs that are multiplied at once: 2 in bfloat16, 1 in float32
+    bool (*here)();     // whether this processor has them
+    std::unique_ptr<AnyEvaluator> (*make)(const Sizes&);
+};
+
+inline int round_up(int number, int multiple) { return (number + multiple - 1) / multiple * multiple; }
+
+// Zeros, at an address that a vector begins at.
+template <class T>
+class Buffer {
+public:
+    Buffer() = default;
+    explicit Buffer(std::size_t size)
+        : memory_(static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t{64}))) {
+        std::memset(memory_.get(), 0, size * sizeof(T));
+    }
+    T* data() { return memory_.get(); }
+
+private:
+    struct Free {
+        void operator()(T* memory) const { ::operator delete(memory, std::align_val_t{64}); }
+    };
+    std::unique_ptr<T, Free> memory_;
+};
+
+// The board in tiles of 2x2 cells, each computed from 4x4: with an empty border, and whole tiles at its end.
+// Tiles are numbered column by column.
+struct Tiles {
+    int rows, columns;  // of the board
+    int down, across;   // tiles
+
+    Tiles(int rows, int columns) : rows(rows), columns(columns), down((rows + 1) / 2), across((columns + 1) / 2) {}
+    int count() const { return down * across; }
+    int padded_columns() const { return 2 * across + 2; }
+    int padded_cells() const { return (2 * down + 2) * padded_columns(); }
+    std::size_t padded(int row, int column) const { return std::size_t(row + 1) * padded_columns() + column + 1; }
+};
+
+// The planes of line_planes.py, beside those of an observation.
+class Inputs {
+public:
+    // lines: of `line_length` cells each, at most 15, one after the other; 0: no such planes.
+    Inputs(int planes, int cells, int line_length, const std::vector<std::int32_t>& lines)
+        : observed_(planes), cells_(cells), length_(line_length), lines_(lines), stones_(cells) {
+        if (length_ == 0) {
+            return;
+        }
+        words_ = round_up(line_planes(), 8) / 8;
+        counters_.resize(std::size_t(cells) * words_);
+        open_.resize(std::size_t((OTHERS + 1) * length_ + 1) * words_);
+        for (int stones = 1; stones < length_; ++stones) {
+            for (const int others : {0, 1}) {
+                const int plane = 2 * (stones - 1) + others;
+                const int sum = others ? OTHERS * stones : stones;
+                open_[std::size_t(sum) * words_ + plane / 8] = std::uint64_t{1} << (8 * (plane % 8));
+            }
+        }
+    }
+
+    int planes() const { return observed_ + line_planes(); }
+
+    // bytes [cells][width]: of each cell its planes, then zeros.
+    void fill(const std::uint8_t* observation, int width, std::uint8_t* bytes) {
+        std::memset(bytes, 0, std::size_t(cells_) * width);
+        if (length_ > 0) {
+            fill_lines(observation, observation + cells_, width, bytes);
+        }
+        for (int plane = 0; plane < observed_; ++plane) {
+            for (int cell = 0; cell < cells_; ++cell) {
+                bytes[cell * width + plane] = observation[plane * cells_ + cell];
+            }
+        }
+    }
+
+private:
+    static constexpr int OTHERS = 16;  // what an opponent's stone counts in a sum, where one's own counts 1
+
+    int line_planes() const { return length_ > 0 ? 2 * (length_ - 1) : 0; }
+
+    // Eight planes of a cell are counted at once, a byte each.
+    void fill_lines(const std::uint8_t* own, const std::uint8_t* others, int width, std::uint8_t* bytes) {
+        for (int cell = 0; cell < cells_; ++cell) {
+            stones_[cell] = (own[cell] != 0) + OTHERS * (others[cell] != 0);
+        }
+        std::fill(counters_.begin(), counters_.end(), 0);
+        for (std::size_t line = 0; line < lines_.size(); line += length_) {
+            const std::int32_t* cells = &lines_[line];
+            int sum = 0;
+            for (int place = 0; place < length_; ++place) {
+                sum += stones_[cells[place]];
+            }
+            const std::uint64_t* open = &open_[std::size_t(sum) * words_];
+            for (int place = 0; place < length_; ++place) {
+                for (int word = 0; word < words_; ++word) {
+                    counters_[cells[place] * words_ + word] += open[word];
+                }
+            }
+        }
+        for (int cell = 0; cell < cells_; ++cell) {
+            if (stones_[cell] == 0) {
+                std::memcpy(bytes + cell * width + observed_, &counters_[cell * words_], line_planes());
+            }
+        }
+    }
+
+    int observed_, cells_, length_;
+    int words_ = 0;  // of eight planes each
+    std::vector<std::int32_t> lines_;
+    std::vector<std::uint64_t> open_;  // sum of a line's stones -> what it adds to its cells
+    std::vector<int> stones_;
+    std::vector<std::uint64_t> counters_;
+};
+
+#ifdef AZ_WINOGRAD
+
+namespace avx512_bf16 {
+#define AZ_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma")))
+#define AZ_INLINE AZ_TARGET __attribute__((always_inline)) inline
+using Floats = __m512;
+using Word = std::uint32_t;  // two bfloat16
+constexpr int LANES = 16;
+constexpr int WORD_CHANNELS = 2;
+constexpr int ROWS = 12;
+AZ_INLINE Floats load(const float* from) { return _mm512_loadu_ps(from); }
+AZ_INLINE Floats load_bytes(const std::uint8_t* from) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+}
+AZ_INLINE void store(float* to, Floats from) { _mm512_storeu_ps(to, from); }
+AZ_INLINE Floats zero() { return _mm512_setzero_ps(); }
+AZ_INLINE Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+AZ_INLINE Floats subtract(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
+AZ_INLINE Floats maximum(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+AZ_INLINE __m512i load_words(const Word* from) { return _mm512_loadu_si512(from); }
+AZ_INLINE __m512i broadcast(Word word) { return _mm512_set1_epi32(int(word)); }
+AZ_INLINE Floats multiply_add(Floats sum, __m512i a, __m512i b) {
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+}
+AZ_INLINE void store_words(Word* to, Floats from) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), (__m256i)_mm512_cvtneps_pbh(from));
+}
+#include "alphazero/network/winograd_tower.h"
+#undef AZ_TARGET
+inline bool here() {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("fma");
+}
+}  // namespace avx512_bf16
+
+namespace avx512 {
+#define AZ_TARGET __attribute__((target("avx512f,fma")))
+using Floats = __m512;
+using Word = float;
+constexpr int LANES = 16;
+constexpr int WORD_CHANNELS = 1;
+constexpr int ROWS = 12;
+AZ_INLINE Floats load(const float* from) { return _mm512_loadu_ps(from); }
+AZ_INLINE Floats load_bytes(const std::uint8_t* from) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+}
+AZ_INLINE void store(float* to, Floats from) { _mm512_storeu_ps(to, from); }
+AZ_INLINE Floats zero() { return _mm512_setzero_ps(); }
+AZ_INLINE Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+AZ_INLINE Floats subtract(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
+AZ_INLINE Floats maximum(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+AZ_INLINE Floats load_words(const float* from) { return load(from); }
+AZ_INLINE Floats broadcast(float word) { return _mm512_set1_ps(word); }
+AZ_INLINE Floats multiply_add(Floats sum, Floats a, Floats b) { return _mm512_fmadd_ps(a, b, sum); }
+AZ_INLINE void store_words(Word* to, Floats from) { store(to, from); }
+#include "alphazero/network/winograd_tower.h"
+#undef AZ_TARGET
+inline bool here() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma"); }
+}  // namespace avx512
+
+namespace avx2 {
+#define AZ_TARGET __attribute__((target("avx2,fma")))
+using Floats = __m256;
+using Word = float;
+constexpr int LANES = 8;
+constexpr int WORD_CHANNELS = 1;
+constexpr int ROWS = 6;
+AZ_INLINE Floats load(const float* from) { return _mm256_loadu_ps(from); }
+AZ_INLINE Floats load_bytes(const std::uint8_t* from) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+}
+AZ_INLINE void store(float* to, Floats from) { _mm256_storeu_ps(to, from); }
+AZ_INLINE Floats zero() { return _mm256_setzero_ps(); }
+AZ_INLINE Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
+AZ_INLINE Floats subtract(Floats a, Floats b) { return _mm256_sub_ps(a, b); }
+AZ_INLINE Floats maximum(Floats a, Floats b) { return _mm256_max_ps(a, b); }
+AZ_INLINE Floats load_words(const float* from) { return load(from); }
+AZ_INLINE Floats broadcast(float word) { return _mm256_set1_ps(word); }
+AZ_INLINE Floats multiply_add(Floats sum, Floats a, Floats b) { return _mm256_fmadd_ps(a, b, sum); }
+AZ_INLINE void store_words(Word* to, Floats from) { store(to, from); }
+#include "alphazero/network/winograd_tower.h"
+#undef AZ_TARGET
+inline bool here() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+}  // namespace avx2
+
+#undef AZ_INLINE
+
+#endif  // AZ_WINOGRAD
+
+// The fastest first.
+inline std::vector<Instructions> all_instructions() {
+    return {
+#ifdef AZ_WINOGRAD
+        {"avx512_bf16", avx512_bf16::LANES, avx512_bf16::WORD_CHANNELS, avx512_bf16::here, avx512_bf16::make},
+        {"avx512", avx512::LANES, avx512::WORD_CHANNELS, avx512::here, avx512::make},
+        {"avx2", avx2::LANES, avx2::WORD_CHANNELS, avx2::here, avx2::make},
+#endif
+    };
+}
+
+}  // namespace az::winograd

@@ -1,0 +1,162 @@
+"""Every kind of processor's code computes the network, whatever its sizes; where there is none, a user is told."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from alphazero.config import NetworkConfig
+from alphazero.errors import UserError
+from alphazero.games.game import Game
+from alphazero.games.registry import get_game
+from alphazero.network import winograd_engine
+from alphazero.network.engines import candidate_engines, make_engine
+from alphazero.network.resnet import PolicyValueNetwork, build_network
+from alphazero.network.winograd_engine import WinogradEngine, instruction_set
+
+SETS = [] if winograd_engine._native is None else winograd_engine._native.instruction_sets()
+every_instruction_set = pytest.mark.parametrize("name", [known.name for known in SETS])
+needs_code = pytest.mark.skipif(not SETS, reason="nothing is compiled for this processor")
+
+
+@pytest.fixture
+def engine_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, PolicyValueNetwork], WinogradEngine]:
+    """Return what makes an engine with the instructions of a name."""
+
+    def make(name: str, network: PolicyValueNetwork) -> WinogradEngine:
+        chosen = next(known for known in SETS if known.name == name)
+        monkeypatch.setattr(winograd_engine, "instruction_set", lambda half: chosen)
+        return WinogradEngine(network, torch.device("cpu"), max_batch=1024)
+
+    return make
+
+
+def trained_looking_network(game: Game, config: NetworkConfig) -> PolicyValueNetwork:
+    """Return a network whose batch norms, position biases and answers are not their initial ones."""
+    torch.manual_seed(0)
+    network = build_network(game, config)
+    for name, tensor in network.state_dict().items():
+        if tensor.dtype.is_floating_point and (tensor.dim() == 1 or name.endswith("position_bias")):
+            tensor += 0.5 * torch.rand_like(tensor)
+    torch.nn.init.normal_(network.policy_output.weight, std=0.1)
+    return network.eval()
+
+
+def positions(game: Game, rows: int) -> np.ndarray:
+    """Return boards, each cell one player's, the other's or nobody's; further planes are bits as well."""
+    rng = np.random.default_rng(rows)
+    planes = rng.integers(0, 2, (rows, *game.observation_shape), dtype=np.uint8)
+    planes[:, 1] &= 1 - planes[:, 0]
+    return planes
+
+
+def assert_computes(
+    engine: WinogradEngine, network: PolicyValueNetwork, inputs: np.ndarray, bfloat16: bool
+) -> None:
+    logits, values = engine.evaluate(inputs)
+    with torch.inference_mode():
+        expected_logits, expected_values = (
+            answers.numpy() for answers in network.double()(torch.from_numpy(inputs))
+        )
+    tolerance = 1e-5 * max(1.0, np.abs(expected_logits).max())
+    if bfloat16:  # 8 bits of mantissa: a percent or two of the spread of the answers
+        tolerance = 0.05 * expected_logits.std() + 0.02
+    np.testing.assert_allclose(logits, expected_logits, atol=tolerance, rtol=0)
+    np.testing.assert_allclose(values, expected_values, atol=min(tolerance, 0.1), rtol=0)
+
+
+@every_instruction_set
+@pytest.mark.parametrize("rows", [1, 5, 12, 13, 300])
+@pytest.mark.parametrize("filters", [4, 16, 24, 32, 40, 48])
+def test_filters_that_fill_vectors_or_do_not(
+    name: str, rows: int, filters: int, engine_of: Callable[[str, PolicyValueNetwork], WinogradEngine]
+) -> None:
+    game = get_game("connect_four")
+    config = NetworkConfig(blocks=2, filters=filters, position_bias=True, line_planes=True)
+    network = trained_looking_network(game, config)
+    assert_computes(engine_of(name, network), network, positions(game, rows), name == "avx512_bf16")
+
+
+@every_instruction_set
+@pytest.mark.parametrize("game_name", ["tic_tac_toe", "connect_four", "chess"])
+@pytest.mark.parametrize(("policy_filters", "value_filters", "value_hidden"), [(2, 1, 256), (3, 5, 20)])
+def test_boards_of_every_size_and_heads_of_any(
+    name: str,
+    game_name: str,
+    policy_filters: int,
+    value_filters: int,
+    value_hidden: int,
+    engine_of: Callable[[str, PolicyValueNetwork], WinogradEngine],
+) -> None:
+    game = get_game(game_name)
+    config = NetworkConfig(1, 20, policy_filters, value_filters, value_hidden)
+    network = trained_looking_network(game, config)
+    assert_computes(engine_of(name, network), network, positions(game, 30), name == "avx512_bf16")
+
+
+@every_instruction_set
+def test_a_network_without_blocks(
+    name: str, engine_of: Callable[[str, PolicyValueNetwork], WinogradEngine]
+) -> None:
+    game = get_game("connect_four")
+    network = trained_looking_network(game, NetworkConfig(blocks=0, filters=16, line_planes=True))
+    assert_computes(engine_of(name, network), network, positions(game, 20), name == "avx512_bf16")
+
+
+@needs_code
+def test_an_answer_does_not_depend_on_the_rows_beside_it() -> None:
+    game = get_game("connect_four")
+    network = trained_looking_network(game, NetworkConfig(blocks=1, filters=32, line_planes=True))
+    engine = make_engine("winograd", network, device="cpu")
+    inputs = positions(game, 40)
+    logits, values = engine.evaluate(inputs)
+    for row in (0, 11, 12, 39):
+        alone_logits, alone_values = engine.evaluate(inputs[row : row + 1])
+        np.testing.assert_array_equal(alone_logits[0], logits[row])
+        np.testing.assert_array_equal(alone_values[0], values[row])
+
+
+@needs_code
+def test_what_is_compiled_refuses_sizes_and_names_that_do_not_fit() -> None:
+    network = trained_looking_network(get_game("tic_tac_toe"), NetworkConfig(blocks=1, filters=16))
+    evaluator = WinogradEngine(network, torch.device("cpu"), max_batch=8)._evaluator
+    with pytest.raises(ValueError, match="2 layers for 1 blocks"):
+        evaluator.load([(np.zeros(1, np.float32), np.zeros(1, np.float32))] * 2)
+    inputs = positions(get_game("tic_tac_toe"), 3)
+    with pytest.raises(ValueError, match="as many answers as observations"):
+        evaluator.evaluate(inputs, np.zeros((2, 9), np.float32), np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match="this processor has no avx1024"):
+        winograd_engine._native.Evaluator("avx1024", {name: 1 for name in SIZES}, None)
+
+
+SIZES = (
+    "rows",
+    "columns",
+    "planes",
+    "filters",
+    "blocks",
+    "policy_filters",
+    "value_filters",
+    "value_hidden",
+    "actions",
+)
+
+
+def test_without_compiled_code_a_user_is_told_and_auto_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd_engine, "_native", None)
+    network = trained_looking_network(get_game("tic_tac_toe"), NetworkConfig(blocks=1, filters=16))
+    with pytest.raises(UserError, match="needs an x86-64 processor with AVX2 and compiled code"):
+        make_engine("winograd", network, device="cpu")
+    assert "winograd" not in candidate_engines("cpu")
+
+
+@needs_code
+def test_on_a_cpu_auto_measures_it_too() -> None:
+    assert "winograd" in candidate_engines("cpu")
+    assert "winograd" not in candidate_engines("cuda:0")
+
+
+def test_in_float32_nothing_is_multiplied_in_bfloat16() -> None:
+    instructions = instruction_set(half=False)
+    assert instructions is None or instructions.word_channels == 1
