@@ -184,7 +184,8 @@ private:
 
 namespace avx512_bf16 {
 #define AZ_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma")))
-#define AZ_INLINE AZ_TARGET __attribute__((always_inline)) inline
+#define AZ_LAMBDA AZ_TARGET __attribute__((always_inline))
+#define AZ_INLINE AZ_LAMBDA inline
 using Floats = __m512;
 using Word = std::uint32_t;  // two bfloat16
 constexpr int LANES = 16;
@@ -267,6 +268,7 @@ inline bool here() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supp
 }  // namespace avx2
 
 #undef AZ_INLINE
+#undef AZ_LAMBDA
 
 #endif  // AZ_WINOGRAD
 

@@ -27,8 +27,6 @@ _native: Any = compiled_module("alphazero.network._winograd")
 _FILTER_TRANSFORM = torch.tensor(
     [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]], dtype=torch.float64
 )
-_VECTORS = 2  # whose outputs are computed together
-
 AnyArray = npt.NDArray[Any]
 
 
@@ -105,8 +103,8 @@ class WinogradEngine:
             weight = state_dict[f"{name}.weight"].detach().to("cpu", torch.float64)
             # Inputs in the order (cell, filter), in which the heads' features lie.
             weight = _padded(weight.view(len(weight), -1, self._cells), 1, self._word_channels)
-            bias = self._padded_bias(state_dict[f"{name}.bias"])
-            layers.append((self._packed(weight.transpose(1, 2).flatten(1)[None]), bias))
+            packed = self._packed(weight.transpose(1, 2).flatten(1)[None])
+            layers.append((packed, self._padded_bias(state_dict[f"{name}.bias"])))
         layers.append((_floats(state_dict["value_output.weight"]), _floats(state_dict["value_output.bias"])))
         self._evaluator.load(layers)
 
@@ -133,19 +131,15 @@ class WinogradEngine:
         return packed, _floats(_padded(biases, -1, self._lanes))
 
     def _packed(self, matrices: Tensor) -> AnyArray:
-        """Return matrices [M, F, C] as `winograd.h` reads them, in bfloat16 (as int16) or float32.
+        """Return matrices [M, F, C] as `winograd.h` reads them, flat: in bfloat16 (as int16) or float32.
 
-        For each two vectors of outputs: of each matrix, of each word of inputs, the weights of those outputs.
+        [M, words of C, F, channels of a word], F and C padded.
         """
         matrices = _padded(_padded(matrices, 1, self._lanes), 2, self._word_channels)
-        blocks = []
-        for outputs in matrices.split(_VECTORS * self._lanes, dim=1):
-            words = outputs.unflatten(2, (-1, self._word_channels))  # [M, outputs, words, channels of a word]
-            blocks.append(words.transpose(1, 2).flatten())
-        joined = torch.cat(blocks)
+        words = matrices.view(*matrices.shape[:2], -1, self._word_channels).transpose(1, 2).flatten()
         if self._word_channels == 1:
-            return _floats(joined)
-        array: AnyArray = joined.to(torch.bfloat16).view(torch.int16).numpy()
+            return _floats(words)
+        array: AnyArray = words.to(torch.bfloat16).view(torch.int16).numpy()
         return array
 
     def _padded_bias(self, bias: Tensor) -> FloatArray:

@@ -11,41 +11,59 @@
 //
 // No include guard: it is meant to be included more than once.
 
-// Inputs of a multiplication: `groups` times `words` of them in each row, the groups `stride` apart.
+// Inputs of a multiplication: `words` Words in each row.
 struct Rows {
     const Word* first;
     std::size_t stride;  // from row to row
-    int groups, words;
-    std::size_t group_stride;
-
-    Rows after(int rows) const { return {first + rows * stride, stride, groups, words, group_stride}; }
+    int words;
 };
 
-// out[row][0 .. OUT*LANES) = bias of that row + sum over its words of word times weights, for COUNT rows; with RELU
-// rectified. weights: [words of a row][OUT * LANES]; bias null: zeros.
-template <int COUNT, int OUT, bool RELU>
-AZ_TARGET static void multiply_rows(const Rows& rows, const Word* weights, const float* bias, std::size_t bias_stride,
-                                    float* out, std::size_t out_stride) {
+// What the words of a row are multiplied with: for each word `stride` Words, one for each output.
+struct Matrix {
+    const Word* first;
+    std::size_t stride;
+};
+
+// What a multiplication has beside: what each row's sums begin with, and how many groups its words are in.
+struct Extra {
+    const float* beginning;
+    std::size_t beginning_stride;  // from row to row
+    int groups = 1;  // of `words` each
+    std::size_t group_stride = 0;
+};
+
+// How a multiplication is compiled: PLAIN has no `Extra`: it begins with zeros, and a row's words lie side by side;
+// RECTIFIED ends with relu.
+enum class Kind { PLAIN, ANY, RECTIFIED };
+
+// out[row][0 .. OUT*LANES) = beginning + sum over the row's words of word times its weights, for COUNT rows.
+template <int COUNT, int OUT, Kind KIND>
+AZ_TARGET static void multiply_rows(const Word* first, std::size_t stride, int words, const Word* weights,
+                                    std::size_t weights_stride, const Extra* extra, float* out,
+                                    std::size_t out_stride) {
     Floats sums[COUNT][OUT];
 #pragma GCC unroll 16
     for (int row = 0; row < COUNT; ++row) {
 #pragma GCC unroll 2
         for (int part = 0; part < OUT; ++part) {
-            sums[row][part] = bias ? load(bias + row * bias_stride + part * LANES) : zero();
+            sums[row][part] = KIND == Kind::PLAIN
+                                  ? zero()
+                                  : load(extra->beginning + row * extra->beginning_stride + part * LANES);
         }
     }
-    for (int group = 0; group < rows.groups; ++group) {
-        const Word* inputs = rows.first + group * rows.group_stride;
-        for (int word = 0; word < rows.words; ++word) {
+    const int groups = KIND == Kind::PLAIN ? 1 : extra->groups;
+    for (int group = 0; group < groups; ++group) {
+        const Word* inputs = KIND == Kind::PLAIN ? first : first + group * extra->group_stride;
+        for (int word = 0; word < words; ++word) {
             decltype(load_words(weights)) factors[OUT];
 #pragma GCC unroll 2
             for (int part = 0; part < OUT; ++part) {
                 factors[part] = load_words(weights + part * LANES);
             }
-            weights += OUT * LANES;
+            weights += weights_stride;
 #pragma GCC unroll 16
             for (int row = 0; row < COUNT; ++row) {
-                const auto input = broadcast(inputs[row * rows.stride + word]);
+                const auto input = broadcast(inputs[row * stride + word]);
 #pragma GCC unroll 2
                 for (int part = 0; part < OUT; ++part) {
                     sums[row][part] = multiply_add(sums[row][part], factors[part], input);
@@ -57,57 +75,63 @@ AZ_TARGET static void multiply_rows(const Rows& rows, const Word* weights, const
     for (int row = 0; row < COUNT; ++row) {
 #pragma GCC unroll 2
         for (int part = 0; part < OUT; ++part) {
-            store(out + row * out_stride + part * LANES, RELU ? maximum(sums[row][part], zero()) : sums[row][part]);
+            const Floats sum = sums[row][part];
+            store(out + row * out_stride + part * LANES, KIND == Kind::RECTIFIED ? maximum(sum, zero()) : sum);
         }
     }
 }
 
-using MultiplyRows = void (*)(const Rows&, const Word*, const float*, std::size_t, float*, std::size_t);
+using MultiplyRows = void (*)(const Word*, std::size_t, int, const Word*, std::size_t, const Extra*, float*,
+                              std::size_t);
 
-template <int OUT, bool RELU, int... COUNTS>
+template <int OUT, Kind KIND, int... COUNTS>
 static MultiplyRows multiply_rows_of(int count, std::integer_sequence<int, COUNTS...>) {
-    static constexpr MultiplyRows functions[] = {multiply_rows<COUNTS + 1, OUT, RELU>...};
+    static constexpr MultiplyRows functions[] = {multiply_rows<COUNTS + 1, OUT, KIND>...};
     return functions[count - 1];
 }
 
 // The same for any number of rows and for `vectors` (1 or 2) vectors of outputs.
-template <bool RELU>
-AZ_TARGET static void multiply(int count, const Rows& rows, const Word* weights, const float* bias,
-                               std::size_t bias_stride, int vectors, float* out, std::size_t out_stride) {
+template <Kind KIND>
+AZ_TARGET static void multiply(int count, const Rows& rows, const Matrix& matrix, const Extra* extra, int vectors,
+                               float* out, std::size_t out_stride) {
     const auto counts = std::make_integer_sequence<int, ROWS>{};
     const int blocks = (count + ROWS - 1) / ROWS;
     for (int block = 0; block < blocks; ++block) {
         const int first = block * count / blocks;
         const int size = (block + 1) * count / blocks - first;
-        const auto function = vectors == 2 ? multiply_rows_of<2, RELU>(size, counts)
-                                           : multiply_rows_of<1, RELU>(size, counts);
-        function(rows.after(first), weights, bias ? bias + first * bias_stride : nullptr, bias_stride,
+        const auto function = vectors == 2 ? multiply_rows_of<2, KIND>(size, counts)
+                                           : multiply_rows_of<1, KIND>(size, counts);
+        Extra here{};
+        if (KIND != Kind::PLAIN) {
+            here = *extra;
+            here.beginning += first * here.beginning_stride;
+        }
+        function(rows.first + first * rows.stride, rows.stride, rows.words, matrix.first, matrix.stride, &here,
                  out + first * out_stride, out_stride);
     }
 }
 
-// The same for a layer with any number of outputs, a multiple of LANES.
-template <bool RELU>
-AZ_TARGET static void linear(int count, const Rows& rows, const Layer& layer, int outputs, float* out) {
-    const Word* matrix = static_cast<const Word*>(layer.weights);
+// The same for any number of outputs, a multiple of LANES, of which two vectors are computed at a time.
+template <Kind KIND>
+AZ_TARGET static void multiply_all(int count, const Rows& rows, const Word* weights, Extra extra, int outputs,
+                                   float* out) {
     for (int first = 0; first < outputs; first += 2 * LANES) {
-        const int vectors = std::min(2, (outputs - first) / LANES);
-        multiply<RELU>(count, rows, matrix, layer.bias + first, 0, vectors, out + first, outputs);
-        matrix += std::size_t(rows.groups) * rows.words * vectors * LANES;
+        multiply<KIND>(count, rows, {weights + first, std::size_t(outputs)}, &extra,
+                       std::min(2, (outputs - first) / LANES), out + first, outputs);
+        extra.beginning += 2 * LANES;
     }
 }
 
-// words [16][tiles][channels / WORD_CHANNELS] = B^T d B of each tile's 4x4 cells; padded: [padded cells][channels].
-AZ_TARGET static void transform_inputs(const Tiles& tiles, int channels, const float* padded, Word* words) {
-    const std::size_t tile_words = channels / WORD_CHANNELS;
-    const std::size_t step = tiles.count() * tile_words;
+// put(place, tile, channel, floats): B^T d B of each tile's 4x4 cells, at each of 16 places; padded: [padded
+// cells][channels].
+template <class Put>
+AZ_TARGET static void transform_inputs(const Tiles& tiles, int channels, const float* padded, const Put& put) {
     const std::size_t line = std::size_t(tiles.padded_columns()) * channels;
     for (int down = 0; down < tiles.down; ++down) {
         for (int channel = 0; channel < channels; channel += LANES) {
             const float* from = padded + 2 * down * line + channel;
-            Word* to = words + down * tile_words + channel / WORD_CHANNELS;
             Floats columns[4][4];  // [column][row], transformed along the column
-            const auto read_column = [&](Floats* column) AZ_TARGET {
+            const auto read_column = [&](Floats* column) AZ_LAMBDA {
                 const Floats cells[4] = {load(from), load(from + line), load(from + 2 * line), load(from + 3 * line)};
                 column[0] = subtract(cells[0], cells[2]);
                 column[1] = add(cells[1], cells[2]);
@@ -118,29 +142,35 @@ AZ_TARGET static void transform_inputs(const Tiles& tiles, int channels, const f
             read_column(columns[0]);
             read_column(columns[1]);
             for (int across = 0; across < tiles.across; ++across) {
+                const int tile = across * tiles.down + down;
                 read_column(columns[2]);
                 read_column(columns[3]);
 #pragma GCC unroll 4
                 for (int row = 0; row < 4; ++row) {
-                    Word* place = to + 4 * row * step;
-                    store_words(place, subtract(columns[0][row], columns[2][row]));
-                    store_words(place + step, add(columns[1][row], columns[2][row]));
-                    store_words(place + 2 * step, subtract(columns[2][row], columns[1][row]));
-                    store_words(place + 3 * step, subtract(columns[1][row], columns[3][row]));
+                    put(4 * row, tile, channel, subtract(columns[0][row], columns[2][row]));
+                    put(4 * row + 1, tile, channel, add(columns[1][row], columns[2][row]));
+                    put(4 * row + 2, tile, channel, subtract(columns[2][row], columns[1][row]));
+                    put(4 * row + 3, tile, channel, subtract(columns[1][row], columns[3][row]));
                     columns[0][row] = columns[2][row];
                     columns[1][row] = columns[3][row];
                 }
-                to += tiles.down * tile_words;
             }
         }
     }
 }
 
-// padded [padded cells][channels], `vectors` from channel `first` on: relu(A^T m A + bias (+ what stood there)).
-// products: [16][tiles][vectors * LANES]; bias: [cells][channels].
-template <bool RESIDUAL>
-AZ_TARGET static void transform_outputs(const Tiles& tiles, int channels, int first, int vectors,
-                                        const float* products, const float* bias, float* padded) {
+// The same into words [16][tiles][channels / WORD_CHANNELS].
+AZ_TARGET static void transform_inputs_to_words(const Tiles& tiles, int channels, const float* padded, Word* words) {
+    const std::size_t tile_words = channels / WORD_CHANNELS;
+    const std::size_t step = tiles.count() * tile_words;
+    transform_inputs(tiles, channels, padded, [=](int place, int tile, int channel, Floats floats) AZ_LAMBDA {
+        store_words(words + place * step + tile * tile_words + channel / WORD_CHANNELS, floats);
+    });
+}
+
+// put(row, column, vector, floats): A^T m A, for each cell of the board; products: [16][tiles][vectors * LANES].
+template <class Put>
+AZ_TARGET static void transform_outputs(const Tiles& tiles, int vectors, const float* products, const Put& put) {
     const std::size_t width = std::size_t(vectors) * LANES;
     const std::size_t step = tiles.count() * width;
     for (int across = 0; across < tiles.across; ++across) {
@@ -164,20 +194,37 @@ AZ_TARGET static void transform_outputs(const Tiles& tiles, int channels, int fi
 #pragma GCC unroll 2
                     for (int below = 0; below < 2; ++below) {
                         const int row = 2 * down + below;
-                        if (row >= tiles.rows || column >= tiles.columns) {
-                            continue;
+                        if (row < tiles.rows && column < tiles.columns) {
+                            put(row, column, vector, cells[below]);
                         }
-                        const std::size_t offset = first + vector * LANES;
-                        float* place = padded + tiles.padded(row, column) * channels + offset;
-                        Floats sum = add(cells[below], load(bias + (row * tiles.columns + column) * channels + offset));
-                        if (RESIDUAL) {
-                            sum = add(sum, load(place));
-                        }
-                        store(place, maximum(sum, zero()));
                     }
                 }
             }
         }
+    }
+}
+
+// put(row, column, output, floats): a 3x3 convolution of a position, for each cell and vector of outputs.
+// padded: [padded cells][channels]; weights: [16][channels / WORD_CHANNELS][outputs]; words and products: memory.
+template <class Put>
+AZ_TARGET static void convolution(const Tiles& tiles, int channels, int outputs, const float* padded,
+                                  const Word* weights, Word* words, float* products, const Put& put) {
+    transform_inputs_to_words(tiles, channels, padded, words);
+    const std::size_t tile_words = channels / WORD_CHANNELS;
+    // Of a last column of tiles of which the board has one half, the products for the other half are not needed.
+    const int halved = tiles.columns % 2 * tiles.down;
+    for (int first = 0; first < outputs; first += 2 * LANES) {
+        const int vectors = std::min(2, (outputs - first) / LANES);
+        const std::size_t width = std::size_t(vectors) * LANES;
+        for (int place = 0; place < 16; ++place) {
+            const Rows rows{words + place * tiles.count() * tile_words, tile_words, int(tile_words)};
+            const Matrix matrix{weights + place * tile_words * outputs + first, std::size_t(outputs)};
+            multiply<Kind::PLAIN>(tiles.count() - (place % 4 == 3 ? halved : 0), rows, matrix, nullptr, vectors,
+                            products + place * tiles.count() * width, width);
+        }
+        transform_outputs(tiles, vectors, products, [=](int row, int column, int vector, Floats floats) AZ_LAMBDA {
+            put(row, column, first + vector * LANES, floats);
+        });
     }
 }
 
@@ -240,44 +287,36 @@ private:
                 bytes += planes_;
             }
         }
-        const Word* matrix = static_cast<const Word*>(layer.weights);
-        for (int first = 0; first < sizes_.filters; first += 2 * LANES) {
-            const int vectors = std::min(2, (sizes_.filters - first) / LANES);
-            const std::size_t width = std::size_t(vectors) * LANES;
-            for (int row = 0; row < sizes_.rows; ++row) {
-                // Three lines of three cells each, but for those outside of the board.
-                const int skipped = row == 0;
-                const int lines = 3 - skipped - (row == sizes_.rows - 1);
-                const Word* corner = board_.data() + (tiles_.padded(row + skipped - 1, -1)) * words;
-                const Rows rows{corner, words, lines, int(3 * words), line};
-                multiply<true>(sizes_.columns, rows, matrix + skipped * 3 * words * width,
-                                     layer.bias + std::size_t(row) * sizes_.columns * sizes_.filters + first,
-                                     sizes_.filters, vectors,
-                                     features_.data() + tiles_.padded(row, 0) * sizes_.filters + first, sizes_.filters);
-            }
-            matrix += 9 * words * width;
+        const std::size_t filters = sizes_.filters;
+        for (int row = 0; row < sizes_.rows; ++row) {
+            // Three lines of three cells each, but for those outside of the board.
+            const int skipped = row == 0;
+            const int lines = 3 - skipped - (row == sizes_.rows - 1);
+            const Word* corner = board_.data() + tiles_.padded(row + skipped - 1, -1) * words;
+            const Rows rows{corner, words, int(3 * words)};
+            const float* bias = layer.bias + row * sizes_.columns * filters;
+            const Word* weights = static_cast<const Word*>(layer.weights) + skipped * 3 * words * filters;
+            multiply_all<Kind::RECTIFIED>(sizes_.columns, rows, weights, {bias, filters, lines, line}, sizes_.filters,
+                                          features_.data() + tiles_.padded(row, 0) * filters);
         }
     }
 
     // to = relu(convolution of `from` + bias (+ to)), both [padded cells][filters].
     template <bool RESIDUAL>
     AZ_TARGET void convolve(const Layer& layer, const float* from, float* to) {
-        transform_inputs(tiles_, sizes_.filters, from, words_.data());
-        const int words = sizes_.filters / WORD_CHANNELS;
-        // Of a last column of tiles of which the board has one half, the products for the other half are not needed.
-        const int halved = sizes_.columns % 2 * tiles_.down;
-        const Word* matrix = static_cast<const Word*>(layer.weights);
-        for (int first = 0; first < sizes_.filters; first += 2 * LANES) {
-            const int vectors = std::min(2, (sizes_.filters - first) / LANES);
-            const std::size_t width = std::size_t(vectors) * LANES;
-            for (int place = 0; place < 16; ++place) {
-                const Rows rows{words_.data() + place * tiles_.count() * words, std::size_t(words), 1, words, 0};
-                multiply<false>(tiles_.count() - (place % 4 == 3 ? halved : 0), rows, matrix, nullptr, 0, vectors,
-                                      products_.data() + place * tiles_.count() * width, width);
-                matrix += words * width;
+        const Tiles tiles = tiles_;
+        const std::size_t filters = sizes_.filters;
+        const float* bias = layer.bias;
+        const auto put = [=](int row, int column, int filter, Floats sum) AZ_LAMBDA {
+            float* place = to + tiles.padded(row, column) * filters + filter;
+            sum = add(sum, load(bias + (row * tiles.columns + column) * filters + filter));
+            if (RESIDUAL) {
+                sum = add(sum, load(place));
             }
-            transform_outputs<RESIDUAL>(tiles_, sizes_.filters, first, vectors, products_.data(), layer.bias, to);
-        }
+            store(place, maximum(sum, zero()));
+        };
+        convolution(tiles, sizes_.filters, sizes_.filters, from, static_cast<const Word*>(layer.weights), words_.data(),
+                    products_.data(), put);
     }
 
     // The 1x1 convolutions of both heads at once, for one position: [cells][heads_ / WORD_CHANNELS].
@@ -291,8 +330,9 @@ private:
                 word += LANES / WORD_CHANNELS;
             }
         }
-        const Rows rows{words_.data(), std::size_t(words), 1, words, 0};
-        linear<true>(cells_, rows, weights.heads, heads_, products_.data());
+        multiply_all<Kind::RECTIFIED>(cells_, {words_.data(), std::size_t(words), words},
+                                      static_cast<const Word*>(weights.heads.weights), {weights.heads.bias, 0}, heads_,
+                                      products_.data());
         for (int feature = 0; feature < cells_ * heads_; feature += LANES) {
             store_words(to + feature / WORD_CHANNELS, load(products_.data() + feature));
         }
@@ -303,11 +343,14 @@ private:
         const Word* words = head_words_.data();
         const std::size_t cell_words = heads_ / WORD_CHANNELS;
         const int policy_words = sizes_.policy_filters / WORD_CHANNELS;
-        const Rows policy{words, cells_ * cell_words, cells_, policy_words, cell_words};
-        linear<false>(count, policy, weights.policy_output, actions_, logits_.data());
-        const Rows value{words + policy_words, cells_ * cell_words, cells_, sizes_.value_filters / WORD_CHANNELS,
-                         cell_words};
-        linear<true>(count, value, weights.value_hidden, hidden_units_, hidden_.data());
+        const int value_words = sizes_.value_filters / WORD_CHANNELS;
+        multiply_all<Kind::ANY>(count, {words, cells_ * cell_words, policy_words},
+                                static_cast<const Word*>(weights.policy_output.weights),
+                                {weights.policy_output.bias, 0, cells_, cell_words}, actions_, logits_.data());
+        multiply_all<Kind::RECTIFIED>(count, {words + policy_words, cells_ * cell_words, value_words},
+                                      static_cast<const Word*>(weights.value_hidden.weights),
+                                      {weights.value_hidden.bias, 0, cells_, cell_words}, hidden_units_,
+                                      hidden_.data());
         const float* output = static_cast<const float*>(weights.value_output.weights);
         for (int row = 0; row < count; ++row) {
             std::copy_n(logits_.data() + row * actions_, sizes_.actions, logits + row * sizes_.actions);

@@ -131,7 +131,7 @@ def test_selfplay_is_measured_against_the_network_alone(capsys: pytest.CaptureFi
     assert metrics["share_of_ceiling"] == pytest.approx(metrics["evaluations_per_second"] / alone)
     assert data["limit"].split(":")[0] in ("inference-bound", "actor-bound", "batch-bound")
     assert data["simulated"] is False
-    assert data["engine"].startswith("frozen")
+    assert data["engine"].split()[0] in ("frozen", "winograd")  # whichever is faster here
     assert "training_steps_per_second" not in metrics
     assert metrics["simulations_per_second"] >= metrics["evaluations_per_second"] > 0
     split = [metrics[name] for name in metrics if name.startswith("time_")]

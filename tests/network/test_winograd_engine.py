@@ -127,7 +127,7 @@ def test_what_is_compiled_refuses_sizes_and_names_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match="as many answers as observations"):
         evaluator.evaluate(inputs, np.zeros((2, 9), np.float32), np.zeros(3, np.float32))
     with pytest.raises(ValueError, match="this processor has no avx1024"):
-        winograd_engine._native.Evaluator("avx1024", {name: 1 for name in SIZES}, None)
+        winograd_engine._native.Evaluator("avx1024", dict.fromkeys(SIZES, 1), None)
 
 
 SIZES = (
