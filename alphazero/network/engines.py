@@ -32,7 +32,17 @@ from alphazero.network.winograd_engine import WinogradEngine, instruction_set
 
 ENGINE_NAMES = ("auto", "eager", "frozen", "winograd", "openvino", "graphs", "compiled")
 
-__all__ = ["ENGINE_NAMES", "InferenceEngine", "candidate_engines", "make_engine", "resolve_device"]
+# Up to so many filters it was the fastest for every game, batch and kind of processor (docs/decisions/0033).
+_FILTERS_FOR_WINOGRAD = 48
+
+__all__ = [
+    "ENGINE_NAMES",
+    "InferenceEngine",
+    "candidate_engines",
+    "make_engine",
+    "resolve_device",
+    "usual_engine",
+]
 
 
 def make_engine(
@@ -46,7 +56,7 @@ def make_engine(
     """Return a guarded engine that evaluates with (a copy of) `network`.
 
     Args:
-        name: "auto" (the first of `candidate_engines`; self-play measures them all, see
+        name: "auto" (`usual_engine`; self-play measures all of `candidate_engines`, see
             `selfplay.engine_at_start`), "eager", "frozen", "winograd", "openvino", "graphs", "compiled", or
             "simulated:a100"
             and the like, which needs no device.
@@ -65,7 +75,7 @@ def make_engine(
         raise UserError(f"unknown inference engine {name!r}; known: {', '.join(ENGINE_NAMES)}")
     resolved = resolve_device(device)
     if name == "auto":
-        name = candidate_engines(resolved.type)[0]
+        name = usual_engine(network, resolved.type, use_amp)
     engine: InferenceEngine
     if name == "eager":
         engine = EagerEngine(network, resolved, use_amp, pinned_memory, max_batch)
@@ -81,6 +91,14 @@ def make_engine(
         compiled = name == "compiled"
         engine = GraphsEngine(network, resolved, use_amp, pinned_memory, max_batch, compiled)
     return GuardedEngine(engine, network, resolved)
+
+
+def usual_engine(network: PolicyValueNetwork, device: str, use_amp: bool) -> str:
+    """Return what 'auto' stands for on `device` ("cpu", "cuda") where nothing is measured."""
+    small = network.architecture.config.filters <= _FILTERS_FOR_WINOGRAD
+    if device == "cpu" and small and instruction_set(use_amp) is not None:
+        return "winograd"
+    return candidate_engines(device)[0]
 
 
 def candidate_engines(device: str) -> list[str]:

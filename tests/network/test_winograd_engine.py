@@ -11,7 +11,7 @@ from alphazero.errors import UserError
 from alphazero.games.game import Game
 from alphazero.games.registry import get_game
 from alphazero.network import winograd_engine
-from alphazero.network.engines import candidate_engines, make_engine
+from alphazero.network.engines import candidate_engines, make_engine, usual_engine
 from alphazero.network.resnet import PolicyValueNetwork, build_network
 from alphazero.network.winograd_engine import WinogradEngine, instruction_set
 
@@ -152,9 +152,14 @@ def test_without_compiled_code_a_user_is_told_and_auto_does_without(monkeypatch:
 
 
 @needs_code
-def test_on_a_cpu_auto_measures_it_too() -> None:
+def test_on_a_cpu_auto_measures_it_and_takes_it_for_small_networks_where_nothing_is_measured() -> None:
     assert "winograd" in candidate_engines("cpu")
     assert "winograd" not in candidate_engines("cuda:0")
+    game = get_game("tic_tac_toe")
+    small, large = (build_network(game, NetworkConfig(blocks=0, filters=filters)) for filters in (48, 64))
+    assert make_engine("auto", small, device="cpu").name.startswith("winograd")
+    assert make_engine("auto", large, device="cpu").name.startswith("frozen")
+    assert usual_engine(small, "cuda", True) == "graphs"
 
 
 def test_in_float32_nothing_is_multiplied_in_bfloat16() -> None:
