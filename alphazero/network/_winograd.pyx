@@ -1,4 +1,4 @@
-"""The policy and value network on one core of an x86-64 processor (winograd.h); winograd_engine.py prepares its weights."""
+"""The policy and value network on one core of an x86-64 processor (winograd.h), as winograd_engine.py prepares it."""
 
 from dataclasses import dataclass
 
@@ -99,8 +99,8 @@ cdef class Evaluator:
         raise ValueError(f"this processor has no {instructions}")
 
     def load(self, list layers) -> None:
-        """Take over weights: (packed weights, float32 biases) of each layer of the tower, of the heads and of the three
-        linear layers, policy first. The arrays are kept, not copied.
+        """Take over (packed weights, float32 biases) of each layer of the tower, of the heads, and of the three linear
+        layers, policy first. The arrays are kept, not copied; their sizes are trusted.
         """
         cdef list arrays = []
         cdef vector[Layer] native

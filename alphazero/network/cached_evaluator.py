@@ -19,6 +19,11 @@ _MOST_BY_DEFAULT = 2**18
 
 WordArray = npt.NDArray[np.uint64]
 IndexArray = npt.NDArray[np.intp]
+TableArray = npt.NDArray[np.void]  # fields key, policy_logits, value, filled_in: see `_empty_table`
+# Of a batch: policy logits [B, A] and values [B] that the table holds, places [B]; asked, missing, twins: see `LookUp`.
+Found = tuple[LogitArray, LogitArray, IndexArray, IndexArray, IndexArray, IndexArray]
+
+_CACHE_LINE = 64  # bytes
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,8 @@ class EvaluationCache:
     """Remembers the network's answers, keyed by the whole observation. One process, one thread.
 
     A table with one place for each hash: a position takes the place of the one that held it. So nothing is
-    ever moved, and a batch is looked up in a dozen array operations, however many rows it has. Several batches
-    may be looked up before the first of them is answered.
+    ever moved. All that is kept at a place lies side by side, in as few cache lines as it fits into: places are random,
+    and each line has to be waited for. Several batches may be looked up before the first of them is answered.
 
     Args:
         capacity: places, rounded up to a power of two; None: `default_capacity`.
@@ -69,12 +74,9 @@ class EvaluationCache:
     def __init__(self, num_actions: int, capacity: int | None = None) -> None:
         capacity = capacity or default_capacity(num_actions)
         self._hash_bits = max(1, (capacity - 1).bit_length())
-        places = 1 << self._hash_bits
-        self._logits = np.empty((places, num_actions), np.float32)
-        self._values = np.empty(places, np.float32)
-        self._filled_in = np.zeros(places, np.uint32)  # generation in which the place was last filled
+        self._num_actions = num_actions
         self._generation = 1
-        self._keys: WordArray | None = None  # [places, words of a key], once the first batch shows its shape
+        self._table: TableArray | None = None  # once the first batch shows the shape of a key
         self._multipliers: WordArray = np.zeros(0, np.uint64)
         self._bits = True  # keys hold one bit for each byte of an observation
 
@@ -86,16 +88,9 @@ class EvaluationCache:
         """Return what is known of `observations`, uint8 [B, C, H, W], and which rows to evaluate."""
         keys, table = self._keys_of(observations)
         find = self._find if _native is None else self._find_compiled
-        places, asked, missing, twins = find(keys, table)
+        policy_logits, values, places, asked, missing, twins = find(keys, table)
         return LookUp(
-            self._logits[places],
-            self._values[places],
-            asked,
-            missing,
-            twins,
-            keys[asked],
-            places[asked],
-            self._generation,
+            policy_logits, values, asked, missing, twins, keys[asked], places[asked], self._generation
         )
 
     def keep(self, looked_up: LookUp, policy_logits: LogitArray, values: LogitArray) -> None:
@@ -105,47 +100,53 @@ class EvaluationCache:
         """
         if looked_up.generation != self._generation:
             return
-        assert self._keys is not None
-        # Of two rows with one place the later one stays, in all four arrays.
-        self._keys[looked_up.places] = looked_up.keys
-        self._logits[looked_up.places] = policy_logits
-        self._values[looked_up.places] = values
-        self._filled_in[looked_up.places] = self._generation
+        table = self._table
+        assert table is not None
+        if _native is not None:
+            answers = (np.ascontiguousarray(array, np.float32) for array in (policy_logits, values))
+            _native.keep(_bytes(table), self._generation, looked_up.places, looked_up.keys, *answers)
+            return
+        # Of two rows with one place the later one stays, in all four fields.
+        table["key"][looked_up.places] = looked_up.keys
+        table["policy_logits"][looked_up.places] = policy_logits
+        table["value"][looked_up.places] = values
+        table["filled_in"][looked_up.places] = self._generation
 
-    def _find(
-        self, keys: WordArray, table: WordArray
-    ) -> tuple[IndexArray, IndexArray, IndexArray, IndexArray]:
-        """Return places [B], and asked, missing, twins of `LookUp`; rows asked for in the order of the batch."""
+    def _find(self, keys: WordArray, table: TableArray) -> Found:
+        """Return the rows of the table, and what `LookUp` says of them; rows asked for in the order of the batch."""
         hashes = _mixed((keys * self._multipliers).sum(axis=1, dtype=np.uint64))
         places = (hashes >> np.uint64(64 - self._hash_bits)).astype(np.intp)
-        held = (self._filled_in[places] == self._generation) & (table[places] == keys).all(axis=1)
+        found = table[places]
+        held = (found["filled_in"] == self._generation) & (found["key"] == keys).all(axis=1)
         missing = np.flatnonzero(~held)
         first, twins = _distinct(keys[missing], hashes[missing])
-        return places, missing[first], missing, twins
+        policy_logits, values = (np.ascontiguousarray(found[name]) for name in ("policy_logits", "value"))
+        return policy_logits, values, places, missing[first], missing, twins
 
-    def _find_compiled(
-        self, keys: WordArray, table: WordArray
-    ) -> tuple[IndexArray, IndexArray, IndexArray, IndexArray]:
+    def _find_compiled(self, keys: WordArray, table: TableArray) -> Found:
         """Do what `_find` does in compiled code (`_evaluation_cache.pyx`)."""
+        policy_logits = np.empty((len(keys), self._num_actions), np.float32)
+        values = np.empty(len(keys), np.float32)
         places, asked, missing, twins = np.empty((4, len(keys)), np.intp)
         slots = np.empty(1 << (2 * len(keys)).bit_length(), np.int32)
         num_asked, num_missing = _native.find(
             keys,
             self._multipliers,
             self._hash_bits,
-            table,
-            self._filled_in,
+            _bytes(table),
             self._generation,
+            policy_logits,
+            values,
             places,
             asked,
             missing,
             twins,
             slots,
         )
-        return places, asked[:num_asked], missing[:num_missing], twins[:num_missing]
+        return policy_logits, values, places, asked[:num_asked], missing[:num_missing], twins[:num_missing]
 
-    def _keys_of(self, observations: ByteArray) -> tuple[WordArray, WordArray]:
-        """Return the keys of the rows, uint64 [B, words], and the table of the keys held.
+    def _keys_of(self, observations: ByteArray) -> tuple[WordArray, TableArray]:
+        """Return the keys of the rows, uint64 [B, words], and the table.
 
         Bit planes are packed to an eighth of their size. The first observation that holds more than bits
         empties the table, and from then on keys are whole bytes.
@@ -153,15 +154,15 @@ class EvaluationCache:
         rows = observations.reshape(len(observations), -1)
         keys = _packed(rows, self._bits)
         if keys is None:
-            self._bits, self._keys = False, None
+            self._bits, self._table = False, None
             self.clear()
             keys = _packed(rows, self._bits)
             assert keys is not None
-        if self._keys is None:
+        if self._table is None:
             words = keys.shape[1]
-            self._keys = np.empty((len(self._values), words), np.uint64)
+            self._table = _empty_table(1 << self._hash_bits, words, self._num_actions)
             self._multipliers = np.random.default_rng(0).integers(0, 2**64, words, np.uint64) | np.uint64(1)
-        return keys, self._keys
+        return keys, self._table
 
 
 class CachedEvaluator:
@@ -199,6 +200,33 @@ class CachedEvaluator:
         self.evaluations += len(looked_up.asked)
         self._cache.keep(looked_up, policy_logits, values)
         return looked_up.completed(policy_logits, values)
+
+
+def _empty_table(places: int, words: int, num_actions: int) -> TableArray:
+    """Return a table of places that nobody has filled, each at the start of a cache line.
+
+    Memory is taken as places are filled. `_evaluation_cache.pyx` reads and writes the same fields, in this order:
+    the generation in which a place was last filled is the last one.
+    """
+    used = 8 * words + 4 * num_actions + 8
+    entry = np.dtype(
+        [
+            ("key", np.uint64, (words,)),
+            ("policy_logits", np.float32, (num_actions,)),
+            ("value", np.float32),
+            ("filled_in", np.uint32),
+            ("unused", np.uint8, (-used % _CACHE_LINE,)),
+        ]
+    )
+    memory = np.zeros(places * entry.itemsize + _CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % _CACHE_LINE
+    table: TableArray = memory[start : start + places * entry.itemsize].view(entry)
+    return table
+
+
+def _bytes(table: TableArray) -> ByteArray:
+    """Return the memory of a table, uint8 [places, bytes of one]."""
+    return table.view(np.uint8).reshape(len(table), -1)
 
 
 def _packed(rows: ByteArray, bits: bool) -> WordArray | None:

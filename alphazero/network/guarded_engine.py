@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -71,12 +72,12 @@ class GuardedEngine:
 
     def evaluate(self, observations: Observations) -> tuple[FloatArray, FloatArray]:
         logits, values = self._evaluate_within_memory(observations)
-        if _finite(logits) and _finite(values):
+        if _finite(logits, values):
             return logits, values
         if not self._fell_back:
             self._fall_back_to_float32()
             logits, values = self._evaluate_within_memory(observations)
-            if _finite(logits) and _finite(values):
+            if _finite(logits, values):
                 return logits, values
         raise UserError(
             "the network answers NaN or infinity even in float32: training has diverged; "
@@ -111,7 +112,7 @@ class GuardedEngine:
         engine = pipelined(self._engine)
         if engine is not None and batch.in_engine:
             logits, values = engine.collect()
-            if _finite(logits) and _finite(values):
+            if _finite(logits, values):
                 return logits, values
             for later in self._on_their_way:  # nobody will ask the engine for them any more
                 if later.in_engine:
@@ -179,9 +180,9 @@ def is_out_of_device_memory(error: BaseException) -> bool:
     return False
 
 
-def _finite(numbers: FloatArray) -> bool:
+def _finite(*answers: FloatArray) -> bool:
     # One NaN or infinity makes the sum so; the exact look is only needed when that trips.
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(numbers.sum()):
+        if math.isfinite(sum(float(numbers.sum()) for numbers in answers)):
             return True
-    return bool(np.isfinite(numbers).all())
+    return all(bool(np.isfinite(numbers).all()) for numbers in answers)

@@ -220,7 +220,7 @@ AZ_TARGET static void convolution(const Tiles& tiles, int channels, int outputs,
             const Rows rows{words + place * tiles.count() * tile_words, tile_words, int(tile_words)};
             const Matrix matrix{weights + place * tile_words * outputs + first, std::size_t(outputs)};
             multiply<Kind::PLAIN>(tiles.count() - (place % 4 == 3 ? halved : 0), rows, matrix, nullptr, vectors,
-                            products + place * tiles.count() * width, width);
+                                  products + place * tiles.count() * width, width);
         }
         transform_outputs(tiles, vectors, products, [=](int row, int column, int vector, Floats floats) AZ_LAMBDA {
             put(row, column, first + vector * LANES, floats);
@@ -231,8 +231,10 @@ AZ_TARGET static void convolution(const Tiles& tiles, int channels, int outputs,
 class Evaluator final : public AnyEvaluator {
 public:
     explicit Evaluator(const Sizes& sizes)
-        : sizes_(sizes), tiles_(sizes.rows, sizes.columns), inputs_(sizes.planes, sizes.rows * sizes.columns, sizes.line_length, sizes.lines) {
-        cells_ = sizes.rows * sizes.columns;
+        : sizes_(sizes),
+          tiles_(sizes.rows, sizes.columns),
+          cells_(sizes.rows * sizes.columns),
+          inputs_(sizes.planes, cells_, sizes.line_length, sizes.lines) {
         planes_ = round_up(inputs_.planes(), std::max(LANES, 16));
         heads_ = round_up(sizes.policy_filters + sizes.value_filters, LANES);
         actions_ = round_up(sizes.actions, LANES);
@@ -362,8 +364,8 @@ private:
 
     Sizes sizes_;
     Tiles tiles_;
-    Inputs inputs_;
     int cells_;
+    Inputs inputs_;
     int planes_, heads_, actions_, hidden_units_;  // rounded up to whole vectors
     Buffer<std::uint8_t> bytes_;
     Buffer<float> features_, inner_;
