@@ -25,6 +25,7 @@ from alphazero.seeding import generator
 from alphazero.selfplay.actor import group_shape
 
 _LARGEST_BATCH = 512  # rows measured with; larger batches change a rate little, and take long
+_CPU_ENGINES = ("frozen", "winograd", "openvino")
 _POSITIONS = 64  # different ones that a batch is filled with
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
@@ -37,16 +38,18 @@ _compiled: set[tuple[Any, ...]] = set()
 def settle_engine(config: Config, weights: Weights, device: str) -> tuple[Config, str]:
     """Return `config` with a named engine instead of 'auto', and a sentence on the measurement ("": none).
 
-    Takes a second or two, the first time for a network, device and batch. An engine that was named is left alone;
-    'compiled' is compiled here, which may take a minute, so that the processes of self-play find the code on disk.
+    Takes a second or two, the first time for a network, device and batch. An engine that was named is left alone, if it
+    can run here; 'compiled' is compiled here, which may take a minute, so that the processes of self-play find the code on disk.
 
     Args:
         weights: what the network answers with while it is compared.
         device: of the inference server, such as "cpu" or "cuda:0"; actors evaluate on the CPU.
 
-    Raises UserError if 'compiled' was named and cannot be compiled.
+    Raises UserError if the engine that was named cannot run here, or cannot be compiled.
     """
     inference = config.inference
+    if inference.engine in _CPU_ENGINES:
+        _try(config, "cpu" if inference.placement == "local" else device)
     if inference.engine not in ("auto", "compiled"):
         return config, ""
     if inference.placement == "local":
@@ -90,6 +93,13 @@ def _compile(config: Config, device: str, rows: int) -> None:
             "the process that compiled inference.engine 'compiled' was killed, perhaps for lack of memory; "
             "set inference.engine to auto or any other"
         ) from None
+
+
+def _try(config: Config, device: str) -> None:
+    """Make the engine that was named: what it lacks is said once, here, and not by every process of self-play."""
+    with torch.random.fork_rng(devices=[]):  # the run's own random numbers stay as they are
+        network = build_network(get_game(config.run.game), config.network)
+    make_engine(config.inference.engine, network, device, config.inference.use_amp, max_batch=1)
 
 
 def compile_engine(config: Config, device: str, rows: int) -> None:

@@ -11,7 +11,7 @@ import torch
 from alphazero.config import Config, InferenceConfig, NetworkConfig
 from alphazero.errors import UserError
 from alphazero.games.registry import get_game
-from alphazero.network import engine_choice
+from alphazero.network import engine_choice, winograd_engine
 from alphazero.network.eager_engine import EagerEngine
 from alphazero.network.engine_choice import EngineChoice, choose_engine
 from alphazero.network.resnet import build_network
@@ -140,6 +140,17 @@ def test_auto_is_settled_once_for_a_network_and_batch(monkeypatch: pytest.Monkey
     assert measured == [8, 512]
     named = Config(inference=InferenceConfig(engine="frozen"))
     assert settle_engine(named, {}, "cpu") == (named, "")
+
+
+def test_an_engine_that_cannot_run_here_is_refused_before_a_process_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(winograd_engine, "_native", None)
+    named = Config(network=SMALL, inference=InferenceConfig(engine="winograd"))
+    before = torch.get_rng_state()
+    with pytest.raises(UserError, match="needs an x86-64 processor with AVX2 and compiled code"):
+        settle_engine(named, {}, "cpu")
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_compiled_is_compiled_once_before_self_play_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
