@@ -39,7 +39,8 @@ def settle_engine(config: Config, weights: Weights, device: str) -> tuple[Config
     """Return `config` with a named engine instead of 'auto', and a sentence on the measurement ("": none).
 
     Takes a second or two, the first time for a network, device and batch. An engine that was named is left alone, if it
-    can run here; 'compiled' is compiled here, which may take a minute, so that the processes of self-play find the code on disk.
+    can run here; 'compiled' is compiled here, which may take a minute, so that the processes of self-play find the
+    code on disk.
 
     Args:
         weights: what the network answers with while it is compared.
