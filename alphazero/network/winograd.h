@@ -182,15 +182,13 @@ private:
 
 #ifdef AZ_WINOGRAD
 
-namespace avx512_bf16 {
-#define AZ_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma")))
 #define AZ_LAMBDA AZ_TARGET __attribute__((always_inline))
 #define AZ_INLINE AZ_LAMBDA inline
+
+// What both kinds of AVX-512 have in common.
+namespace avx512_floats {
+#define AZ_TARGET __attribute__((target("avx512f,fma")))
 using Floats = __m512;
-using Word = std::uint32_t;  // two bfloat16
-constexpr int LANES = 16;
-constexpr int WORD_CHANNELS = 2;
-constexpr int ROWS = 12;
 AZ_INLINE Floats load(const float* from) { return _mm512_loadu_ps(from); }
 AZ_INLINE Floats load_bytes(const std::uint8_t* from) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
@@ -200,6 +198,16 @@ AZ_INLINE Floats zero() { return _mm512_setzero_ps(); }
 AZ_INLINE Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
 AZ_INLINE Floats subtract(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
 AZ_INLINE Floats maximum(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+#undef AZ_TARGET
+}  // namespace avx512_floats
+
+namespace avx512_bf16 {
+#define AZ_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma")))
+using namespace avx512_floats;
+using Word = std::uint32_t;  // two bfloat16
+constexpr int LANES = 16;
+constexpr int WORD_CHANNELS = 2;
+constexpr int ROWS = 12;
 AZ_INLINE __m512i load_words(const Word* from) { return _mm512_loadu_si512(from); }
 AZ_INLINE __m512i broadcast(Word word) { return _mm512_set1_epi32(int(word)); }
 AZ_INLINE Floats multiply_add(Floats sum, __m512i a, __m512i b) {
@@ -219,20 +227,11 @@ inline bool here() {
 
 namespace avx512 {
 #define AZ_TARGET __attribute__((target("avx512f,fma")))
-using Floats = __m512;
+using namespace avx512_floats;
 using Word = float;
 constexpr int LANES = 16;
 constexpr int WORD_CHANNELS = 1;
 constexpr int ROWS = 12;
-AZ_INLINE Floats load(const float* from) { return _mm512_loadu_ps(from); }
-AZ_INLINE Floats load_bytes(const std::uint8_t* from) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
-}
-AZ_INLINE void store(float* to, Floats from) { _mm512_storeu_ps(to, from); }
-AZ_INLINE Floats zero() { return _mm512_setzero_ps(); }
-AZ_INLINE Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
-AZ_INLINE Floats subtract(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
-AZ_INLINE Floats maximum(Floats a, Floats b) { return _mm512_max_ps(a, b); }
 AZ_INLINE Floats load_words(const float* from) { return load(from); }
 AZ_INLINE Floats broadcast(float word) { return _mm512_set1_ps(word); }
 AZ_INLINE Floats multiply_add(Floats sum, Floats a, Floats b) { return _mm512_fmadd_ps(a, b, sum); }
