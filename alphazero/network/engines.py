@@ -32,7 +32,7 @@ from alphazero.network.winograd_engine import WinogradEngine, instruction_set
 
 ENGINE_NAMES = ("auto", "eager", "frozen", "winograd", "openvino", "graphs", "compiled")
 
-# Up to so many it was the fastest for Connect Four, with every batch and instruction set measured (docs/decisions/0033).
+# Up to so many it was the fastest for Connect Four, with all batches and instructions measured (docs/decisions/0033).
 _FILTERS_FOR_WINOGRAD = 48
 
 __all__ = [
