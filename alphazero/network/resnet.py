@@ -149,7 +149,28 @@ class ConvolutionNorm(nn.Module):
         if self.position_bias is None:
             return normalised
         # Under autocast a sum of two precisions would be float32, and so would all that follows.
-        return normalised + self.position_bias.to(normalised.dtype)
+        position_bias = self.position_bias.to(normalised.dtype)
+        if self.training and normalised.is_cpu:
+            biased: Tensor = _AddToEachPosition.apply(normalised, position_bias)  # type: ignore[no-untyped-call]
+            return biased
+        return normalised + position_bias
+
+
+class _AddToEachPosition(torch.autograd.Function):
+    """Features [B, F, H, W] + bias [1, F, H, W], for the CPU.
+
+    The gradient of the bias is a sum over B, which takes a CPU a fifth of the time as a product with ones.
+    """
+
+    @staticmethod
+    def forward(context: Any, features: Tensor, bias: Tensor) -> Tensor:
+        return features + bias
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        cells_first = gradient.permute(0, 2, 3, 1)  # as channels last lie in memory
+        sums = gradient.new_ones(1, len(gradient)) @ cells_first.flatten(1)
+        return gradient, sums.view(1, *cells_first.shape[1:]).permute(0, 3, 1, 2)
 
 
 class ResidualBlock(nn.Module):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from alphazero.config import TrainingConfig
 from alphazero.errors import UserError
@@ -98,13 +99,15 @@ class Learner:
         on_cuda = device.type == "cuda"
         # Faster on CUDA (tensor cores) and on x86 CPUs alike (a quarter less time a step was seen).
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._average = _average(self.network, config.weight_average_decay)
-        self.agent = self.network if self._average is None else cast(PolicyValueNetwork, self._average.module)
+        self._average = (
+            WeightAverage(self.network, config.weight_average_decay) if config.weight_average_decay else None
+        )
+        self.agent = self.network if self._average is None else self._average.network
         self._half = _half_precision(device) if config.use_amp else None
         # float16 has too little range for gradients; bfloat16 has float32's and needs no scaling
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._half is torch.float16)
         self._pinned_memory = config.pinned_memory and on_cuda
-        self._optimizer = _optimizer(self.network, config, fused=on_cuda)
+        self._optimizer = _optimizer(self.network, config)
 
     def train_step(self, batch: Batch | DeviceBatch, progress: float) -> LossRecord:
         """Do one step on `batch` and return its record.
@@ -137,7 +140,7 @@ class Learner:
         self._scaler.step(self._optimizer)
         self._scaler.update()
         if self._average is not None:
-            self._average.update_parameters(self.network)
+            self._average.update(first=self.steps == 0)
         self.steps += 1
         return LossRecord(
             step=self.steps,
@@ -177,7 +180,6 @@ class Learner:
             self.agent.load_state_dict(weights)
             if self._average is not None:
                 self.network.load_state_dict(state["trained_weights"])
-                self._average.n_averaged.fill_(int(state["steps"]))
             self._optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise UserError(
@@ -276,19 +278,40 @@ def _copies(network: PolicyValueNetwork) -> dict[str, Tensor]:
     }
 
 
-def _average(network: PolicyValueNetwork, decay: float) -> AveragedModel | None:
-    """Return the running average of `network`'s weights and batch-norm statistics, or None without one.
+class WeightAverage:
+    """The exponential moving average of a network's parameters and batch-norm statistics.
 
     Source: Polyak and Juditsky, 'Acceleration of stochastic approximation by averaging' (1992); exponential
     as in Tarvainen and Valpola, 'Mean teachers are better role models' (2017).
+
+    Args:
+        trained: the network whose tensors are averaged; they must stay where they are.
+        decay: share of the average that an update leaves in it.
+
+    Attributes:
+        network: the network of the averages, in evaluation mode.
     """
-    if decay == 0.0:
-        return None
-    averaging = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-    return AveragedModel(network, multi_avg_fn=averaging, use_buffers=True).eval()
+
+    def __init__(self, trained: PolicyValueNetwork, decay: float) -> None:
+        self.network = copy.deepcopy(trained).eval()
+        self._move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        # Listed once: going through the modules at each step takes longer than to average.
+        self._averages, self._trained = _floating(self.network), _floating(trained)
+
+    def update(self, first: bool) -> None:
+        """Move the averages towards what is trained, the `first` time all the way."""
+        if first:
+            with torch.no_grad():
+                torch._foreach_copy_(self._averages, self._trained)
+        else:
+            self._move(self._averages, self._trained, None)
 
 
-def _optimizer(network: PolicyValueNetwork, config: TrainingConfig, fused: bool) -> torch.optim.Optimizer:
+def _floating(network: PolicyValueNetwork) -> list[Tensor]:
+    return [tensor for tensor in (*network.parameters(), *network.buffers()) if tensor.is_floating_point()]
+
+
+def _optimizer(network: PolicyValueNetwork, config: TrainingConfig) -> torch.optim.Optimizer:
     """Weight decay is for weights of convolutions and linear layers, not for biases of any kind and batch norm."""
     decayed: list[Tensor] = []
     spared: list[Tensor] = []
@@ -299,7 +322,7 @@ def _optimizer(network: PolicyValueNetwork, config: TrainingConfig, fused: bool)
         {"params": spared, "weight_decay": 0.0},
     ]
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
+        return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=_SGD_MOMENTUM, fused=fused)
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=_SGD_MOMENTUM, fused=True)
     raise UserError(f"unknown training.optimizer {config.optimizer!r}; known: adamw, sgd")

@@ -84,7 +84,7 @@ def ownership_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
     logits: [B, H*W, 3]. targets: integers [B, H*W], see `alphazero.training.targets.ownership_targets`.
     """
-    entropies = functional.cross_entropy(
-        logits.float().flatten(0, 1), targets.long().flatten(), ignore_index=NOT_TAUGHT, reduction="sum"
-    )
+    # [B, 3, H*W]: a softmax along the axis in front of the last one is vectorized, one of three neighbours is not.
+    by_owner = logits.transpose(1, 2).float().contiguous()
+    entropies = functional.cross_entropy(by_owner, targets.long(), ignore_index=NOT_TAUGHT, reduction="sum")
     return entropies / (targets != NOT_TAUGHT).sum().clamp(min=1)

@@ -103,6 +103,20 @@ def test_position_biases_tell_the_cells_of_an_empty_board_apart() -> None:
         assert network.stem(empty.float()).nonzero().tolist() == [[0, 3, 5, 2]]
 
 
+def test_gradients_of_position_biases_are_right() -> None:
+    config = NetworkConfig(blocks=1, filters=3, position_bias=True)
+    stem = build_network(get_game("connect_four"), config).stem.double()
+    observations = torch.randn(4, 2, 6, 7, dtype=torch.float64)
+
+    def biased(position_bias: torch.Tensor) -> torch.Tensor:
+        parameters = {"position_bias": position_bias}
+        return torch.func.functional_call(stem, parameters, observations).square()
+
+    for layout in (torch.contiguous_format, torch.channels_last):
+        position_bias = torch.randn(1, 3, 6, 7, dtype=torch.float64).contiguous(memory_format=layout)
+        assert torch.autograd.gradcheck(biased, position_bias.requires_grad_())
+
+
 def test_under_autocast_position_biases_keep_the_precision_of_the_convolutions() -> None:
     config = NetworkConfig(blocks=1, filters=8, position_bias=True)
     network = build_network(get_game("connect_four"), config)

@@ -107,6 +107,21 @@ def test_weight_decay_spares_biases_and_batch_norm() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_fused_optimizer_moves_the_weights_as_the_plain_one_does(optimizer: str) -> None:
+    config = dataclasses.replace(CONFIG, optimizer=optimizer, use_amp=False)
+    learner, plain = (new_learner(config, position_bias=True) for _ in range(2))
+    for group in plain._optimizer.param_groups:
+        group.update(fused=False, foreach=False)
+    before = learner.weights()
+    for seed in range(3):
+        for each in (learner, plain):
+            each.train_step(fixed_batch(seed), progress=0.0)
+    for name, weights in plain.weights().items():
+        torch.testing.assert_close(learner.weights()[name], weights, msg=name)
+        assert not torch.equal(weights, before[name]), name
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_resumed_learner_goes_on_bit_for_bit(optimizer: str) -> None:
     config = dataclasses.replace(CONFIG, optimizer=optimizer)
     learner = new_learner(config)
@@ -131,7 +146,7 @@ def test_restored_moments_lie_in_memory_as_their_parameters_do() -> None:
         assert moments["exp_avg"].stride() == parameter.stride()
 
 
-@pytest.mark.parametrize("name", ["policy_output.weight", "stem.position_bias"])
+@pytest.mark.parametrize("name", ["policy_output.weight", "stem.position_bias", "stem.norm.running_var"])
 def test_the_agent_is_the_running_average_of_the_trained_weights(name: str) -> None:
     learner = new_learner(dataclasses.replace(CONFIG, weight_average_decay=0.9), position_bias=True)
     trained = []
