@@ -302,7 +302,8 @@ class WeightAverage:
         """Move the averages towards what is trained, the `first` time all the way."""
         if first:
             with torch.no_grad():
-                torch._foreach_copy_(self._averages, self._trained)
+                for average, trained in zip(self._averages, self._trained, strict=True):
+                    average.copy_(trained)
         else:
             self._move(self._averages, self._trained, None)
 
