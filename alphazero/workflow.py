@@ -207,7 +207,7 @@ def tables_options(quality: Path) -> tuple[str, str]:
     """Return the option of `alphazero benchmark tabulate` for the comparison in `quality`, and its content's hash.
 
     Both are empty where there is none. It is no rule's input on purpose: tables that are made again must not begin
-    an hour of trainings because a comparison has become stale; the one that is there is shown, with its commit.
+    half an hour of trainings because a comparison has become stale; the one that is there is shown, with its commit.
     """
     if not quality.exists():
         return "", ""

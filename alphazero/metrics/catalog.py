@@ -79,9 +79,10 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
     ),
     "Inference": (
         Metric("fill_rate", "fill rate", "share", "mean", "higher",
-            "Rows used / batch capacity, over all batches of the inference server."),
+            "Rows used / batch capacity, over all batches of the inference server, or of the actors where they "
+            "evaluate."),
         Metric("inference_batch_size", "inference batch size", "rows", "mean", "higher",
-            "Mean rows in a batch of the inference server."),
+            "Mean rows in a batch of the inference server, or of the actors where they evaluate."),
         Metric("cache_hit_rate", "cache hit rate", "share", "mean", "higher",
             "Leaves that the network was not asked for, because the actor's cache held the answer or an equal "
             "leaf of the same batch was asked for / leaves."),
@@ -244,7 +245,7 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
         Metric("value_mse", "value's squared error", "1", "last", "lower",
             "Mean of (value - solved result) squared, mean over the sets."),
         Metric("random_move_error", "random move's error", "share", "last", "neither",
-            "The same for a uniformly random legal action, computed exactly."),
+            "policy_error of a uniformly random legal action, computed exactly."),
         Metric("win_rate", "win rate", "share", "last", "higher",
             "Games won / games played in a match."),
         Metric("score", "score", "share", "last", "higher",
