@@ -56,18 +56,36 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def config_from_arguments(arguments: argparse.Namespace) -> ResolvedConfig:
-    """Return the configuration that the parsed options describe; UserError if they are wrong."""
+def config_options_given(arguments: argparse.Namespace) -> list[str]:
+    """Return the names of the options that were given, of those that `add_config_arguments` adds."""
+    given = {f"--{option.replace('_', '-')}": getattr(arguments, option) is not None for option in _SHORTCUTS}
+    given |= {
+        "--profile": arguments.profile != AUTO_PROFILE,
+        "--game": arguments.game is not None,
+        "--experiment": arguments.experiment is not None,
+        "--set": bool(arguments.overrides),
+        "--hardware": arguments.hardware is not None,
+    }
+    return [option for option, is_given in given.items() if is_given]
+
+
+def overrides_from_arguments(arguments: argparse.Namespace) -> list[str]:
+    """Return what the options override, each as "section.field=value"."""
     shortcuts = [
         f"{field}={value}"
         for option, (field, _) in _SHORTCUTS.items()
         if (value := getattr(arguments, option)) is not None
     ]
+    return [*shortcuts, *arguments.overrides]
+
+
+def config_from_arguments(arguments: argparse.Namespace) -> ResolvedConfig:
+    """Return the configuration that the parsed options describe; UserError if they are wrong."""
     resolved = resolve_config(
         game=arguments.game,
         profile=arguments.profile,
         experiment=arguments.experiment,
-        overrides=[*shortcuts, *arguments.overrides],
+        overrides=overrides_from_arguments(arguments),
         hardware=None if arguments.hardware is None else _read_hardware(arguments.hardware),
     )
     return _with_a_backend_that_is_built(resolved)

@@ -93,7 +93,10 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
                 watcher.on_episode(episode, weights_version)
 
         # Learning: as many steps as the replay ratio owes to the positions generated.
-        for _ in range(gate.steps_allowed(replay_buffer.total_positions, learner.steps)):
+        allowed = gate.steps_allowed(replay_buffer.total_positions, learner.steps)
+        if training.max_steps:
+            allowed = min(allowed, training.max_steps - learner.steps)
+        for _ in range(allowed):
             batch = replay_buffer.sample(training.batch_size, sampling)
             losses = learner.train_step(batch, progress)
             if learner.steps % training.publish_every_steps == 0:

@@ -20,11 +20,15 @@ _C_COMMENT = re.compile(r'("(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\')|//[^\n]*|/\*.
 
 
 def meaning_hash(root: Path, paths: Iterable[Path]) -> str:
-    """Return 16 hex digits over the meaning of `paths` (relative to `root`, in any order) and their names."""
+    """Return 16 hex digits over the meaning of `paths` (in any order) and their names.
+
+    Relative to `root`; of a file outside, an absolute path, only the last part of its name counts.
+    """
     digest = hashlib.sha256()
     for path in sorted(set(paths)):
         text = (root / path).read_text(encoding="utf-8")
-        digest.update(f"{path.as_posix()}\0{meaning(path.suffix, text)}\0".encode())
+        name = path.name if path.is_absolute() else path.as_posix()
+        digest.update(f"{name}\0{meaning(path.suffix, text)}\0".encode())
     return digest.hexdigest()[:16]
 
 

@@ -34,14 +34,15 @@ from alphazero.config_loading import (
 )
 from alphazero.config_validation import flatten
 from alphazero.errors import UserError
-from alphazero.games.registry import game_names
+from alphazero.games.registry import game_names, plug_in_files
 from alphazero.hardware.description import Hardware
 from alphazero.source_meaning import meaning_hash
 
 # What a result is made by, as files and folders of the package. Not among them: the configuration's code (its
 # outcome counts, as settings) and what only watches a run (metrics, hardware, progress).
 _TRAINING_SOURCES = (
-    "games", "mcts", "network", "selfplay", "training", "run", "records.py", "seeding.py", "commands/train.py"
+    "games", "mcts", "network", "selfplay", "training", "run", "loop.py", "records.py", "seeding.py",
+    "commands/train.py",
 )  # fmt: skip
 _EVALUATION_SOURCES = ("games", "mcts", "network", "evaluation", "seeding.py", "commands/evaluate.py")
 _MEASURING_SOURCES = (
@@ -90,14 +91,14 @@ def plan_run(
     """Return the run that these choices mean on `machine`; UserError if one of them is wrong."""
     all_overrides = (*overrides, f"run.seed={seed}")
     resolved = resolve_config(game, profile, experiment, all_overrides, hardware)
-    parts = (
-        machine,
-        resolved.config.hardware_profile,
-        experiment_name(experiment, overrides),
-        f"{game}_seed{seed}",
-    )
-    folder = "/".join(re.sub(r"[^\w.-]+", "_", part) for part in parts)
+    folder = results_folder(machine, resolved.config, experiment_name(experiment, overrides))
     return Run(folder, game, profile, experiment, all_overrides, resolved)
+
+
+def results_folder(machine: str, config: Config, experiment: str) -> str:
+    """Return where the results of a run lie, relative to results/; experiment: see `experiment_name`."""
+    parts = (machine, config.hardware_profile, experiment, f"{config.run.game}_seed{config.run.seed}")
+    return "/".join(re.sub(r"[^\w.-]+", "_", part) for part in parts)
 
 
 def experiment_name(experiment: Path | None, overrides: Sequence[str]) -> str:
@@ -128,7 +129,7 @@ def training_hash(root: Path, run: Run) -> str:
 
 def evaluation_hash(root: Path, run: Run) -> str:
     """Return what the scores depend on besides the agent, as 16 hex digits."""
-    sources = meaning_hash(root, _sources(root, _EVALUATION_SOURCES, run.game))
+    sources = meaning_hash(root, evaluation_sources(root, run.game))
     return _digest([_settings(run, evaluation=True), sources])
 
 
@@ -230,8 +231,13 @@ def checkpoint_key(root: Path, run: Run) -> str:
 
 
 def training_sources(root: Path, game: str) -> list[Path]:
-    """Return the files that make a training run of `game` what it is, relative to `root`."""
+    """Return the files that make a training run of `game` what it is, relative to `root` where they lie in it."""
     return _sources(root, _TRAINING_SOURCES, game)
+
+
+def evaluation_sources(root: Path, game: str) -> list[Path]:
+    """Return the files that an agent's answers and scores are made by, likewise."""
+    return _sources(root, _EVALUATION_SOURCES, game)
 
 
 def _sources(root: Path, parts: Sequence[str], game: str | None = None) -> list[Path]:
@@ -246,11 +252,13 @@ def _sources(root: Path, parts: Sequence[str], game: str | None = None) -> list[
         )
     generated = {file.with_suffix(".cpp") for file in found if file.suffix == ".pyx"}
     others = [name for name in game_names() if game is not None and name != game]
-    return sorted(
+    own = [
         file.relative_to(root)
         for file in found
         if file not in generated and not any(name in file.stem for name in others)
-    )
+    ]
+    plugged_in = plug_in_files(game, _SOURCE_SUFFIXES) if game is not None else []
+    return sorted({*own, *plugged_in})
 
 
 def _settings(run: Run, evaluation: bool) -> str:

@@ -104,6 +104,7 @@ def test_quick_is_an_experiment_that_resolves() -> None:
         ("games/connect_four.py", (True, True, False)),
         ("games/tic_tac_toe.py", (False, False, False)),
         ("training/learner.py", (True, False, False)),
+        ("loop.py", (True, False, False)),
         ("evaluation/__init__.py", (False, True, False)),
         ("report/__init__.py", (False, False, True)),
         ("cli.py", (False, False, False)),
@@ -118,6 +119,24 @@ def test_an_edited_statement_makes_exactly_its_results_stale(
         source.write("\nADDED = 1\n")
     after = hashes(clone, planned())
     assert tuple(one != other for one, other in zip(before, after, strict=True)) == stale
+
+
+def test_an_edit_of_a_game_of_ones_own_makes_its_agents_stale_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "chess_at_home.py"  # a built-in game's name in it
+    text = "from alphazero.games.tic_tac_toe import TicTacToe\n\n\nclass AtHome(TicTacToe):\n    pass\n"
+    module.write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    run = planned(game="chess_at_home:AtHome")
+    before, others = hashes(ROOT, run), hashes(ROOT, planned())
+    key = checkpoint_key(ROOT, run)
+    module.write_text(text + "    # a remark\n", encoding="utf-8")
+    assert hashes(ROOT, run) == before
+    module.write_text(text + "    max_game_length = 9\n", encoding="utf-8")
+    assert [one != other for one, other in zip(before, hashes(ROOT, run), strict=True)] == [True, True, False]
+    assert checkpoint_key(ROOT, run) != key
+    assert hashes(ROOT, planned()) == others
 
 
 def test_a_comment_makes_nothing_stale(clone: Path) -> None:

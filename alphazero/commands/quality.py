@@ -68,7 +68,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     from alphazero.network.engines import resolve_device
     from alphazero.quality.session import Bench, Session, positions_of, write_document
     from alphazero.source_meaning import meaning_hash
-    from alphazero.workflow import training_sources
+    from alphazero.workflow import evaluation_sources, training_sources
 
     files = arguments.files or _root() / "workflow/quality"
     plan = _plan(arguments, files)
@@ -94,7 +94,15 @@ def _measure(arguments: argparse.Namespace) -> int:
         for line in resolved.summary_lines():
             print_line(line)
         document = session.run(
-            Bench(pool, positions, _setting(compared), compared.evaluation.opening_moves, cores, print_line)
+            Bench(
+                pool,
+                positions,
+                _setting(compared),
+                compared.evaluation.opening_moves,
+                cores,
+                print_line,
+                meaning_hash(_root(), evaluation_sources(_root(), profile.run.game)),
+            )
         )
         write_document(document, arguments.out)
     print(f"wrote {arguments.out}")

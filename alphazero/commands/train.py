@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import filecmp
 import shutil
 import sys
 from pathlib import Path
 
 from alphazero.config import Config
-from alphazero.config_arguments import add_config_arguments, config_from_arguments
+from alphazero.config_arguments import (
+    add_config_arguments,
+    config_from_arguments,
+    config_options_given,
+    overrides_from_arguments,
+)
 from alphazero.config_loading import config_hash, load_config
 from alphazero.errors import UserError
 from alphazero.folders import require_writable
+from alphazero.workflow import experiment_name, results_folder
 
 # What of the run folder goes to the results.
 RESULT_FILES = (
@@ -24,6 +31,9 @@ RESULT_FILES = (
 )
 RESULT_FOLDERS = ("weights", "tensorboard")
 MODEL_NAME = "model.safetensors"
+# What `evaluate` and `report` make of them.
+MADE_OF_RESULTS = ("evaluation", "tables")
+REPORT_NAME = "report.html"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="FOLDER",
-        help="where the results go at the end (default: results/MACHINE/PROFILE/train/GAME_seedN)",
+        help="where the results go at the end (default: results/MACHINE/PROFILE/EXPERIMENT/GAME_seedN, where "
+        "EXPERIMENT is train, or the name of --experiment or --config, with a mark of other options)",
     )
     parser.add_argument(
         "--evaluate",
@@ -87,11 +98,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _config(arguments: argparse.Namespace) -> Config:
     if arguments.config is not None:
-        others = (arguments.overrides, arguments.experiment, arguments.game, arguments.steps)
-        if any(others) or arguments.single_process:
+        others = config_options_given(arguments)
+        others += ["--steps"] if arguments.steps is not None else []
+        others += ["--single-process"] if arguments.single_process else []
+        if others:
             raise UserError(
-                "--config is a whole configuration and takes no --set, --steps, --experiment, --game or "
-                "--single-process beside it; give those to `alphazero config --out` instead"
+                f"--config is a whole configuration and takes no {' or '.join(others)} beside it; give settings "
+                "to `alphazero config --out` instead"
             )
         return load_config(arguments.config)
     if arguments.steps is not None:
@@ -113,10 +126,20 @@ def _folders(arguments: argparse.Namespace, config: Config) -> tuple[Path, Path]
         from alphazero.hardware.probe import probe_hardware
 
         machine = probe_hardware().machine_slug()
-        out = Path("results", machine, profile, "train", name)
+        out = Path("results", results_folder(machine, config, _experiment(arguments)))
     for folder in (run_folder, out):
         require_writable(folder, "make it writable, or choose other folders with --out and --checkpoints")
     return run_folder, out
+
+
+def _experiment(arguments: argparse.Namespace) -> str:
+    """Return what sets the results of these options apart, as the workflow does it: other settings, other folder."""
+    if arguments.config is not None:
+        return experiment_name(arguments.config, ())
+    overrides = [
+        override for override in overrides_from_arguments(arguments) if not override.startswith("run.seed=")
+    ]
+    return experiment_name(arguments.experiment, overrides)
 
 
 def _train(config: Config, run_folder: Path) -> int:
@@ -141,19 +164,28 @@ def _check_health(config: Config, run_folder: Path) -> None:
 
 
 def _publish(run_folder: Path, out: Path) -> None:
-    """Copy what a finished run leaves from the run folder to the results."""
+    """Copy what a finished run leaves from the run folder to the results; the agent last.
+
+    What was made of another agent's results there (scores, tables, report) goes.
+    """
     from alphazero.training.checkpoint import WEIGHTS, CheckpointStore
 
+    latest = CheckpointStore(run_folder).latest()
+    assert latest is not None
+    agent, model, unfinished = latest / WEIGHTS, out / MODEL_NAME, out / f"{MODEL_NAME}.new"
     try:
+        if model.exists() and not filecmp.cmp(agent, model, shallow=False):
+            for name in MADE_OF_RESULTS:
+                shutil.rmtree(out / name, ignore_errors=True)
+            (out / REPORT_NAME).unlink(missing_ok=True)
         for name in RESULT_FILES:
             if (run_folder / name).exists():
                 shutil.copyfile(run_folder / name, out / name)
         for name in RESULT_FOLDERS:
             shutil.rmtree(out / name, ignore_errors=True)
             shutil.copytree(run_folder / name, out / name)
-        latest = CheckpointStore(run_folder).latest()
-        assert latest is not None
-        shutil.copyfile(latest / WEIGHTS, out / MODEL_NAME)
+        shutil.copyfile(agent, unfinished)
+        unfinished.replace(model)
     except OSError as error:
         raise UserError(
             f"the results could not be written to {out} ({error}); make room there and run the same command "

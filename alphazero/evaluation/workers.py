@@ -6,10 +6,11 @@ import multiprocessing
 import signal
 import traceback
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol, TypeVar
 
+from alphazero.connections import wait
 from alphazero.errors import RunError, UserError
 
 Result = TypeVar("Result")
@@ -100,7 +101,6 @@ class WorkerPool:
             hand_out(process, connection)
         while doing:
             for ready in wait(list(doing)):
-                assert isinstance(ready, Connection)
                 index, process = doing[ready]
                 try:
                     kind, content = ready.recv()

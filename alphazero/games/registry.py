@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from alphazero.errors import UserError
 from alphazero.games.contract import check_attributes, check_game
@@ -59,6 +61,22 @@ def get_checked_game(name: str) -> Game:
         check_game(game, games=_GAMES_TO_CHECK)
         _CHECKED.add(name)
     return game
+
+
+def plug_in_files(name: str, suffixes: Iterable[str]) -> list[Path]:
+    """Return the source files of a game that is named by its place, absolute and sorted; none of any other game.
+
+    Its module's file, or, where the module is part of a package, all files with one of `suffixes` in that folder
+    and below.
+    """
+    module_name, colon, _ = name.partition(":")
+    spec = importlib.util.find_spec(module_name) if colon else None
+    if spec is None or spec.origin is None:
+        return []
+    file = Path(spec.origin).resolve()
+    if not spec.parent:
+        return [file]
+    return sorted(path for path in file.parent.rglob("*") if path.suffix in tuple(suffixes))
 
 
 def _import_game(name: str) -> Game:

@@ -49,6 +49,7 @@ class GameShape(Protocol):
     max_legal_actions: int
     max_game_length: int
     observation_shape: tuple[int, int, int]
+    plane_scale: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,12 @@ def fit_to_hardware(
 
 
 def cache_bytes_per_position(game: GameShape) -> int:
-    """Return the estimated size of one answer in an actor's cache: logits of all actions, value and key."""
+    """Return the size of one place of an actor's cache (`alphazero.network.cached_evaluator`)."""
     planes, height, width = game.observation_shape
-    return 4 * (game.num_actions + 1) + planes * height * width + 200
+    bits = 1 if all(scale == 1.0 for scale in game.plane_scale) else 8  # of a cell in the key
+    words = -(-bits * planes * height * width // 64)
+    used = 8 * words + 4 * game.num_actions + 8
+    return used + -used % 64  # whole cache lines
 
 
 def most_cached_positions(config: Config, hardware: Hardware, game: GameShape) -> int:
@@ -168,11 +172,11 @@ def _winning_lines(game: GameShape) -> tuple[tuple[int, ...], ...]:
 
 
 def replay_bytes_per_position(config: Config, game: GameShape) -> int:
-    """Return the most that one position takes in the replay buffer: observation, visited actions, targets."""
+    """Return what one position takes in the replay buffer (`ReplayBuffer.bytes_per_position`)."""
     planes, height, width = game.observation_shape
     if config.ownership_is_taught:
         planes += 1
-    return planes * height * width + 8 * game.max_legal_actions + 32
+    return planes * height * width + 4 * game.max_legal_actions + 8
 
 
 class _Fitting:

@@ -56,7 +56,7 @@ class LookUp:
 
 
 def default_capacity(num_actions: int) -> int:
-    """Return how many answers fit into 256 MiB, 262,144 at most."""
+    """Return how many answers' policy logits fit into 256 MiB, 262,144 at most."""
     return min(_MOST_BY_DEFAULT, _DEFAULT_BYTES // (4 * num_actions))
 
 

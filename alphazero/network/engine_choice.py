@@ -61,6 +61,8 @@ class EngineChoice:
 
     def sentence(self) -> str:
         """Return what a person should be told."""
+        if not self.candidates:
+            return f"engine {self.name}: the process that was to measure engines was killed"
         tried = []
         for candidate in self.candidates:
             if candidate.evaluations_per_second is None:

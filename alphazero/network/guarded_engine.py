@@ -80,7 +80,7 @@ class GuardedEngine:
                 return logits, values
         raise UserError(
             "the network answers NaN or infinity even in float32: training has diverged; "
-            "go back to an earlier checkpoint and lower training.learning_rate or training.gradient_clip"
+            "begin a new run with a lower training.learning_rate or training.gradient_clip"
         )
 
     @property

@@ -15,7 +15,6 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -74,22 +73,21 @@ struct Instructions {
 
 inline int round_up(int number, int multiple) { return (number + multiple - 1) / multiple * multiple; }
 
-// Zeros, at an address that a vector begins at.
+// Zeros, at an address that a vector begins at. (Aligned by hand: macOS before 10.13 has no aligned `operator new`.)
 template <class T>
 class Buffer {
 public:
     Buffer() = default;
-    explicit Buffer(std::size_t size)
-        : memory_(static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t{64}))) {
-        std::memset(memory_.get(), 0, size * sizeof(T));
+    explicit Buffer(std::size_t size) : memory_(new unsigned char[size * sizeof(T) + ALIGNMENT]()) {
+        const auto misplaced = reinterpret_cast<std::uintptr_t>(memory_.get()) % ALIGNMENT;
+        data_ = reinterpret_cast<T*>(memory_.get() + (ALIGNMENT - misplaced));
     }
-    T* data() { return memory_.get(); }
+    T* data() { return data_; }
 
 private:
-    struct Free {
-        void operator()(T* memory) const { ::operator delete(memory, std::align_val_t{64}); }
-    };
-    std::unique_ptr<T, Free> memory_;
+    static constexpr std::size_t ALIGNMENT = 64;
+    std::unique_ptr<unsigned char[]> memory_;
+    T* data_ = nullptr;
 };
 
 // The board in tiles of 2x2 cells, each computed from 4x4: with an empty border, and whole tiles at its end.
@@ -197,7 +195,7 @@ AZ_INLINE void store(float* to, Floats from) { _mm512_storeu_ps(to, from); }
 AZ_INLINE Floats zero() { return _mm512_setzero_ps(); }
 AZ_INLINE Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
 AZ_INLINE Floats subtract(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
-AZ_INLINE Floats maximum(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+AZ_INLINE Floats rectified(Floats a) { return _mm512_max_ps(_mm512_setzero_ps(), a); }
 #undef AZ_TARGET
 }  // namespace avx512_floats
 
@@ -256,7 +254,7 @@ AZ_INLINE void store(float* to, Floats from) { _mm256_storeu_ps(to, from); }
 AZ_INLINE Floats zero() { return _mm256_setzero_ps(); }
 AZ_INLINE Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
 AZ_INLINE Floats subtract(Floats a, Floats b) { return _mm256_sub_ps(a, b); }
-AZ_INLINE Floats maximum(Floats a, Floats b) { return _mm256_max_ps(a, b); }
+AZ_INLINE Floats rectified(Floats a) { return _mm256_max_ps(_mm256_setzero_ps(), a); }
 AZ_INLINE Floats load_words(const float* from) { return load(from); }
 AZ_INLINE Floats broadcast(float word) { return _mm256_set1_ps(word); }
 AZ_INLINE Floats multiply_add(Floats sum, Floats a, Floats b) { return _mm256_fmadd_ps(a, b, sum); }

@@ -2,7 +2,8 @@
 // has defined:
 //
 //   AZ_TARGET      attribute of every function here: the instructions it may use
-//   Floats         a vector of LANES floats, with load, store, zero, add, subtract, maximum, load_bytes
+//   Floats         a vector of LANES floats, with load, store, zero, add, subtract, load_bytes, and rectified:
+//                  nothing below zero, and NaN stays NaN (of the processor's maximum the second operand counts then)
 //   Word           what the multiplications read at once: WORD_CHANNELS inputs
 //   broadcast      of a Word or a float: it, in every lane; load_words reads LANES of them
 //   multiply_add   of a Floats and of what load_words and broadcast give
@@ -76,7 +77,7 @@ AZ_TARGET static void multiply_rows(const Word* first, std::size_t stride, int w
 #pragma GCC unroll 2
         for (int part = 0; part < OUT; ++part) {
             const Floats sum = sums[row][part];
-            store(out + row * out_stride + part * LANES, KIND == Kind::RECTIFIED ? maximum(sum, zero()) : sum);
+            store(out + row * out_stride + part * LANES, KIND == Kind::RECTIFIED ? rectified(sum) : sum);
         }
     }
 }
@@ -315,7 +316,7 @@ private:
             if (RESIDUAL) {
                 sum = add(sum, load(place));
             }
-            store(place, maximum(sum, zero()));
+            store(place, rectified(sum));
         };
         convolution(tiles, sizes_.filters, sizes_.filters, from, static_cast<const Word*>(layer.weights), words_.data(),
                     products_.data(), put);

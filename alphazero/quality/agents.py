@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -64,17 +65,26 @@ def agent_at(training: Training, core_s: float, cores: int, later: bool) -> Agen
 
 
 def scores(
-    training: Training, pool: WorkerPool, setting: Setting, positions: Sequence[SolvedPosition]
+    training: Training,
+    pool: WorkerPool,
+    setting: Setting,
+    positions: Sequence[SolvedPosition],
+    evaluation_hash: str,
 ) -> dict[str, FloatArray]:
     """Return for each of POSITION_METRICS float64 [P], what the final agent scores on each position.
 
     The answers are kept beside the run, so that they are asked for once: for the simulations of `setting`, and for
-    those of the run's self-play where they are others.
+    those of the run's self-play where they are others. Other settings, positions or code (`evaluation_hash`) have
+    others.
     """
-    answers = _answers(training, pool, setting, positions)
+
+    def answers_of(setting: Setting) -> Answers:
+        return _answers(training, pool, setting, positions, evaluation_hash)
+
+    answers = answers_of(setting)
     simulations = training.config.search.simulations
     as_in_selfplay = replace(setting, search=replace(setting.search, simulations=simulations))
-    selfplay_actions = _answers(training, pool, as_in_selfplay, positions).search_actions
+    selfplay_actions = answers_of(as_in_selfplay).search_actions
     results = np.array([position.result for position in positions], np.float64)
     values = np.array(answers.values)
     return {
@@ -87,10 +97,15 @@ def scores(
 
 
 def _answers(
-    training: Training, pool: WorkerPool, setting: Setting, positions: Sequence[SolvedPosition]
+    training: Training,
+    pool: WorkerPool,
+    setting: Setting,
+    positions: Sequence[SolvedPosition],
+    evaluation_hash: str,
 ) -> Answers:
-    name = f"answers-{setting.search.simulations}-{len(positions)}.json"
-    path = training.folder / name
+    depends_on = json.dumps([asdict(setting), [asdict(position) for position in positions], evaluation_hash])
+    key = hashlib.sha256(depends_on.encode()).hexdigest()[:10]
+    path = training.folder / f"answers-{setting.search.simulations}-{key}.json"
     if path.exists():
         return Answers(**json.loads(path.read_text(encoding="utf-8")))
     answers = answer_positions(pool, final_agent(training), setting, positions)

@@ -54,7 +54,10 @@ Scores = dict[str, list[Mapping[str, FloatArray]]]
 
 @dataclass(frozen=True)
 class Bench:
-    """What a session works with: processes, the positions, how agents search, cores, and whom to tell."""
+    """What a session works with: processes, the positions, how agents search, cores, and whom to tell.
+
+    `evaluation_hash` stands for the sources that answers are made by.
+    """
 
     pool: WorkerPool
     positions: Sequence[SolvedPosition]
@@ -62,6 +65,7 @@ class Bench:
     opening_moves: int
     cores: int
     say: Callable[[str], None]
+    evaluation_hash: str
 
     @property
     def sets(self) -> list[str]:
@@ -137,9 +141,12 @@ class Session:
             train_all(trainings, bench.cores, bench.say)
             for variant, training in zip(self._trained, trainings, strict=True):
                 runs[variant.name].append(training)
-                answered[variant.name].append(scores(training, bench.pool, bench.setting, bench.positions))
+                answered[variant.name].append(self._scores(bench, training))
             longest = max(longest, clock() - begun)
         return runs, answered
+
+    def _scores(self, bench: Bench, training: Training) -> dict[str, FloatArray]:
+        return scores(training, bench.pool, bench.setting, bench.positions, bench.evaluation_hash)
 
     def _play(
         self,

@@ -13,7 +13,7 @@ from pathlib import Path
 from alphazero.config import Config
 from alphazero.config_loading import save_config
 from alphazero.errors import RunError
-from alphazero.run.run_files import SUMMARY_NAME
+from alphazero.evaluation.run import MODEL_NAME
 
 _POLL_S = 0.2
 _LOG_LINES = 15  # of a failed training, shown
@@ -36,7 +36,7 @@ class Training:
 
     @property
     def is_done(self) -> bool:
-        return (self.results / SUMMARY_NAME).exists()
+        return (self.results / MODEL_NAME).exists()  # what a training hands over last
 
     @property
     def cores(self) -> int | None:

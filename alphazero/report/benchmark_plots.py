@@ -16,6 +16,7 @@ from alphazero.report.benchmark_data import EngineSpeed, RungWindows
 from alphazero.report.plots import ACTOR_TIMES, SERVER_TIMES, Theme, share_colors
 
 BAR = 0.62  # of the distance between two rows
+_LINE_STYLES = ("-", "--", ":")  # of the lines beyond a theme's colours
 
 
 def plot_ladder(rows: pd.DataFrame, theme: Theme) -> Figure | None:
@@ -57,13 +58,16 @@ def plot_roofline(engines: Mapping[str, EngineSpeed], theme: Theme) -> Figure | 
     """Evaluations a second by batch size, a line an engine, and how near to it the rungs of the ladder come."""
     if not engines:
         return None
-    figure = Figure(figsize=(8.0, 3.9), layout="constrained")
+    figure = Figure(figsize=(8.0, 3.5 + 0.12 * len(engines)), layout="constrained")
     axes = figure.subplots()
-    for place, (name, speed) in enumerate(engines.items()):
+    # Those that self-play used first: of these no two share a colour.
+    in_order = sorted(engines.items(), key=lambda engine: not engine[1].in_selfplay)
+    for place, (name, speed) in enumerate(in_order):
         sizes = sorted(speed.alone)
         color = theme.series[place % len(theme.series)]
+        style = _LINE_STYLES[place // len(theme.series) % len(_LINE_STYLES)]
         rates = [speed.alone[size] for size in sizes]
-        axes.plot(sizes, rates, marker="o", markersize=4, color=color, label=name)
+        axes.plot(sizes, rates, style, marker="o", markersize=4, color=color, label=name)
         for size, rate in speed.in_selfplay:
             axes.plot(size, rate, marker="D", markersize=7, color=color, markeredgecolor=theme.ink)
     if any(speed.in_selfplay for speed in engines.values()):
@@ -76,7 +80,7 @@ def plot_roofline(engines: Mapping[str, EngineSpeed], theme: Theme) -> Figure | 
     axes.set_ylim(bottom=0)
     axes.set_xlabel("batch size")
     axes.set_ylabel("evaluations/s")
-    figure.legend(loc="outside upper left", ncols=3)
+    figure.legend(loc="outside upper left", ncols=2)
     return figure
 
 

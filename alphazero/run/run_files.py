@@ -42,6 +42,14 @@ def point_metadata(positions: int, run_time_s: float) -> dict[str, str]:
     return {"positions": str(positions), "run_time_s": f"{run_time_s:.1f}"}
 
 
+def remove_points_after(step: int, run_folder: Path) -> None:
+    """Remove the points of the learning curve after `step`: nothing that goes on from there has come through them."""
+    with writing_to(run_folder):
+        for path in (run_folder / "weights").glob("step-*.safetensors"):
+            if int(path.stem.removeprefix("step-")) > step:
+                path.unlink()
+
+
 def write_particulars(config: Config, run_folder: Path) -> None:
     """Write the configuration, where the code came from, and the machine."""
     with writing_to(run_folder):

@@ -27,6 +27,7 @@ from alphazero.run.run_files import (
     SUMMARY_NAME,
     Counters,
     point_metadata,
+    remove_points_after,
     with_backend,
     write_json,
     write_particulars,
@@ -73,6 +74,7 @@ class SingleProcessRun:
                 return EXIT_DONE
             for name in (CSV_NAME, SUMMARY_NAME):
                 (self.run_folder / name).unlink(missing_ok=True)  # of a run that did not end
+            remove_points_after(-1, self.run_folder)
             write_particulars(self.config, self.run_folder)
             device = resolve_device(self.config.inference.device)
             with MetricsWriter(self.run_folder) as writer, RunMetrics(device) as metrics:

@@ -44,6 +44,7 @@ from alphazero.run.run_files import (
     SUMMARY_NAME,
     Counters,
     point_metadata,
+    remove_points_after,
     with_backend,
     write_json,
     write_particulars,
@@ -360,6 +361,7 @@ class TrainingRun:
         if latest is None:
             for name in (CSV_NAME, SUMMARY_NAME):
                 (self.run_folder / name).unlink(missing_ok=True)  # of a run that never got to a checkpoint
+            remove_points_after(-1, self.run_folder)
             self._save_curve_point()
             return False
         checkpoint = self.store.load(latest)
@@ -388,6 +390,7 @@ class TrainingRun:
         self._sampling_state = checkpoint.state["sampling"]
         self._earlier_s = self.counters.run_time_s
         self._curve_points = int(checkpoint.state["curve_points"])
+        remove_points_after(self.counters.steps, self.run_folder)
         self.progress.note(
             f"going on from step {self.counters.steps} ({self.counters.positions} positions), {latest}"
         )

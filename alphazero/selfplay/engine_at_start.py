@@ -49,14 +49,14 @@ def settle_engine(config: Config, weights: Weights, device: str) -> tuple[Config
     Raises UserError if the engine that was named cannot run here, or cannot be compiled.
     """
     inference = config.inference
-    if inference.engine in _CPU_ENGINES:
-        _try(config, "cpu" if inference.placement == "local" else device)
-    if inference.engine not in ("auto", "compiled"):
-        return config, ""
     if inference.placement == "local":
         device, rows = "cpu", group_shape(config)[1]
     else:
         rows = inference.batch_size
+    if inference.engine not in ("auto", "compiled"):
+        if not device.startswith("cuda") or inference.engine in _CPU_ENGINES:
+            _try(config, device)
+        return config, ""
     key = (config.run.game, astuple(config.network), device, inference.use_amp, inference.threads, rows)
     if inference.engine == "compiled":
         if key not in _compiled:

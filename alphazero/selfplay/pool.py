@@ -22,7 +22,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alphazero.config import Config
+from alphazero.connections import wait
 from alphazero.errors import RunError
 from alphazero.games.registry import get_game
 from alphazero.records import Episode

@@ -134,8 +134,8 @@ class Learner:
         if not math.isfinite(total) or not (math.isfinite(norm) or self._scaler.is_enabled()):
             raise UserError(
                 f"loss or gradient of training step {self.steps + 1} is not finite (loss {total}, "
-                f"gradient norm {norm}): training has diverged; lower "
-                "training.learning_rate or training.gradient_clip and go on from the last checkpoint"
+                f"gradient norm {norm}): training has diverged; begin a new run with a lower "
+                "training.learning_rate or training.gradient_clip"
             )
         self._scaler.step(self._optimizer)
         self._scaler.update()

@@ -6,20 +6,31 @@ from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from alphazero.config import Config, InferenceConfig, NetworkConfig, SelfPlayConfig, TrainingConfig
 from alphazero.errors import UserError
+from alphazero.games.registry import get_game
 from alphazero.hardware.description import Gpu, Hardware
 from alphazero.hardware.fit import (
+    cache_bytes_per_position,
     fit_to_hardware,
     inference_bytes,
     network_bytes,
     replay_bytes_per_position,
     training_bytes,
 )
+from alphazero.network.cached_evaluator import EvaluationCache
+from alphazero.training.replay_buffer import make_replay_buffer
 
-BOARD = SimpleNamespace(num_actions=7, max_legal_actions=7, max_game_length=42, observation_shape=(2, 6, 7))
+BOARD = SimpleNamespace(
+    num_actions=7,
+    max_legal_actions=7,
+    max_game_length=42,
+    observation_shape=(2, 6, 7),
+    plane_scale=(1.0, 1.0),
+)
 PLAN_HIGH = Config(
     network=NetworkConfig(blocks=10, filters=128),
     inference=InferenceConfig(batch_size=512),
@@ -39,7 +50,11 @@ def test_the_plan_fits_a_large_machine_unchanged(
 def test_a_short_game_keeps_moves_to_search(machine: Callable[..., Hardware]) -> None:
     config = replace(Config(), selfplay=replace(Config().selfplay, random_opening_moves=16))
     short = SimpleNamespace(
-        num_actions=9, max_legal_actions=9, max_game_length=9, observation_shape=(2, 3, 3)
+        num_actions=9,
+        max_legal_actions=9,
+        max_game_length=9,
+        observation_shape=(2, 3, 3),
+        plane_scale=(1.0, 1.0),
     )
     fitted = fit_to_hardware(config, machine(), short)
     assert fitted.config.selfplay.random_opening_moves == 4
@@ -119,11 +134,11 @@ def test_estimates_worked_out_by_hand() -> None:
     # a row: observation 2 * 42 cells of 1 + 4 bytes = 420; one tensor 4 * 42 * 4 = 672
     assert inference_bytes(config, BOARD, 10) == 10 * (420 + 6 * 672) + 6392
     assert training_bytes(config, BOARD, 10) == 10 * (420 + 10 * 672) + 4 * 6392
-    assert replay_bytes_per_position(config, BOARD) == 84 + 8 * 7 + 32
+    assert replay_bytes_per_position(config, BOARD) == 84 + 4 * 7 + 8
     # an ownership head: 3 logits for each of 42 cells from 5 units, and one more byte a cell of a position
     owning = replace(config.network, ownership_head=True)
     assert network_bytes(owning, BOARD) == 6392 + 4 * 3 * 42 * 5
-    assert replay_bytes_per_position(replace(config, network=owning), BOARD) == 84 + 42 + 8 * 7 + 32
+    assert replay_bytes_per_position(replace(config, network=owning), BOARD) == 84 + 42 + 4 * 7 + 8
     biased = replace(config.network, position_bias=True)
     # after each of three convolutions, a tensor of one row
     assert network_bytes(biased, BOARD) == 6392 + 3 * 672
@@ -277,8 +292,8 @@ def test_replay_takes_a_quarter_of_the_memory_at_most(machine: Callable[..., Har
         training=TrainingConfig(replay_capacity=2_000_000, batch_size=256, min_positions=1000),
     )
     fitted = fit_to_hardware(config, machine(memory_mib=512), BOARD)
-    # a quarter of 512 MiB is 134,217,728 bytes, of 172 bytes a position
-    assert fitted.config.training.replay_capacity == 780_335
+    # a quarter of 512 MiB is 134,217,728 bytes, of 120 bytes a position
+    assert fitted.config.training.replay_capacity == 1_118_481
 
 
 def test_of_several_gpus_the_chosen_one_is_recorded(
@@ -321,8 +336,7 @@ def test_caches_take_a_tenth_of_the_memory_at_most(machine: Callable[..., Hardwa
         Config(), inference=replace(Config().inference, placement=placement, cache_positions=10**9)
     )
     fitted = fit_to_hardware(config, machine(memory_mib=1_000), BOARD)
-    planes, rows, columns = BOARD.observation_shape
-    each = 4 * (BOARD.num_actions + 1) + planes * rows * columns + 200
+    each = 64  # 84 bits in two words, 7 logits, value and generation, in one cache line
     actors = fitted.config.selfplay.actors
     positions = fitted.config.inference.cache_positions
     assert positions * each * actors <= 1_000 * 2**20 * 0.1 < 2 * positions * each * actors
@@ -331,3 +345,20 @@ def test_caches_take_a_tenth_of_the_memory_at_most(machine: Callable[..., Hardwa
     )  # a cache has a power of two of places, and takes no more than was asked
     small = fit_to_hardware(Config(), machine(memory_mib=1_000), BOARD)
     assert small.config.inference.cache_positions == 0
+
+
+@pytest.mark.parametrize("name", ["connect_four", "tic_tac_toe", "chess"])
+def test_what_a_position_takes_is_what_cache_and_replay_buffer_take(name: str) -> None:
+    game = get_game(name)
+    observations = np.zeros((1, *game.observation_shape), np.uint8)
+    if any(scale != 1.0 for scale in game.plane_scale):
+        observations[0, -1] = 2  # a count
+    cache = EvaluationCache(game.num_actions, capacity=2)
+    cache.look_up(observations)
+    assert cache._table is not None
+    assert cache_bytes_per_position(game) == cache._table.itemsize
+    for ownership in (False, True):
+        config = replace(Config(), network=NetworkConfig(ownership_head=ownership))
+        config = replace(config, training=replace(config.training, replay_capacity=2))
+        held = make_replay_buffer(config, game).bytes_per_position
+        assert replay_bytes_per_position(config, game) == held

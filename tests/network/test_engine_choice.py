@@ -13,7 +13,7 @@ from alphazero.errors import UserError
 from alphazero.games.registry import get_game
 from alphazero.network import engine_choice, winograd_engine
 from alphazero.network.eager_engine import EagerEngine
-from alphazero.network.engine_choice import EngineChoice, choose_engine
+from alphazero.network.engine_choice import Candidate, EngineChoice, choose_engine
 from alphazero.network.resnet import build_network
 from alphazero.selfplay import engine_at_start
 from alphazero.selfplay.engine_at_start import settle_engine
@@ -128,7 +128,7 @@ def test_auto_is_settled_once_for_a_network_and_batch(monkeypatch: pytest.Monkey
 
     def measure(*arguments: object) -> EngineChoice:
         measured.append(arguments[-1])
-        return EngineChoice("eager", 8, ())
+        return EngineChoice("eager", 8, (Candidate("eager", "eager float32", 100.0),))
 
     monkeypatch.setattr(engine_at_start, "_measure", measure)
     monkeypatch.setattr(engine_at_start, "_measured", {})
@@ -151,6 +151,19 @@ def test_an_engine_that_cannot_run_here_is_refused_before_a_process_is_started(
     with pytest.raises(UserError, match="needs an x86-64 processor with AVX2 and compiled code"):
         settle_engine(named, {}, "cpu")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_engine_for_gpus_is_refused_where_there_is_none() -> None:
+    named = Config(network=SMALL, inference=InferenceConfig(engine="graphs"))
+    with pytest.raises(UserError, match="graphs"):
+        settle_engine(named, {}, "cpu")
+    assert settle_engine(named, {}, "cuda:0") == (named, "")  # the server's process makes it
+
+
+def test_a_killed_measurement_is_not_said_to_have_been_made() -> None:
+    assert EngineChoice("eager", 8, ()).sentence() == (
+        "engine eager: the process that was to measure engines was killed"
+    )
 
 
 def test_compiled_is_compiled_once_before_self_play_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:

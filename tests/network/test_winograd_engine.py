@@ -105,6 +105,22 @@ def test_a_network_without_blocks(
 
 
 @needs_code
+@every_instruction_set
+@pytest.mark.parametrize(
+    "part", ["stem", "blocks", "policy_convolution", "value_convolution", "value_hidden"]
+)
+def test_weights_that_are_not_finite_show_in_the_answers(
+    engine_of: Callable[[str, PolicyValueNetwork], WinogradEngine], name: str, part: str
+) -> None:
+    network = trained_looking_network(get_game("connect_four"), NetworkConfig(blocks=1, filters=16))
+    broken = [name for name, _ in network.named_parameters() if name.startswith(part)]
+    assert broken, [name for name, _ in network.named_parameters()]
+    with torch.no_grad():
+        network.get_parameter(broken[0]).fill_(float("nan"))
+    logits, values = engine_of(name, network).evaluate(positions(get_game("connect_four"), 3))
+    assert np.isnan(logits).any() or np.isnan(values).any()
+
+
 def test_an_answer_does_not_depend_on_the_rows_beside_it() -> None:
     game = get_game("connect_four")
     network = trained_looking_network(game, NetworkConfig(blocks=1, filters=32, line_planes=True))

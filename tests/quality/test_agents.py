@@ -47,16 +47,42 @@ def test_self_plays_search_has_the_simulations_of_the_run_and_the_agents_those_o
     tmp_path: Path, asked: list[int]
 ) -> None:
     with WorkerPool(0) as pool:
-        scores = agents.scores(training(tmp_path, 100), pool, SETTING, POSITIONS)
+        scores = agents.scores(training(tmp_path, 100), pool, SETTING, POSITIONS, "code")
         assert set(scores) == set(agents.POSITION_METRICS)
         assert scores["search_error"].mean() == 0.0 < scores["selfplay_search_error"].mean()
         assert asked == [800, 100]
-        agents.scores(training(tmp_path, 100), pool, SETTING, POSITIONS)
+        agents.scores(training(tmp_path, 100), pool, SETTING, POSITIONS, "code")
         assert asked == [800, 100]  # kept beside the run
 
 
 def test_equal_simulations_are_asked_for_once(tmp_path: Path, asked: list[int]) -> None:
     with WorkerPool(0) as pool:
-        scores = agents.scores(training(tmp_path, 800), pool, SETTING, POSITIONS)
+        scores = agents.scores(training(tmp_path, 800), pool, SETTING, POSITIONS, "code")
     assert asked == [800]
     assert scores["selfplay_search_error"].tolist() == scores["search_error"].tolist()
+
+
+def test_other_code_another_search_or_other_positions_are_asked_for_again(
+    tmp_path: Path, asked: list[int]
+) -> None:
+    run = training(tmp_path, 800)
+    deeper = replace(SETTING, search=replace(SETTING.search, c_puct_init=1.0))
+    with WorkerPool(0) as pool:
+        for setting, positions, code in (
+            (SETTING, POSITIONS, "code"),
+            (SETTING, POSITIONS, "other code"),
+            (deeper, POSITIONS, "code"),
+            (SETTING, POSITIONS[::-1], "code"),
+        ):
+            for _ in range(2):
+                agents.scores(run, pool, setting, positions, code)
+    assert asked == [800] * 4
+
+
+def test_a_training_whose_agent_did_not_fit_on_the_disk_is_not_done(tmp_path: Path) -> None:
+    run = training(tmp_path, 800)
+    run.results.mkdir()
+    (run.results / "training.json").write_text("{}", encoding="utf-8")
+    assert not run.is_done
+    (run.results / "model.safetensors").touch()
+    assert run.is_done

@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 
 from alphazero.report import plots
+from alphazero.report.benchmark_data import EngineSpeed
+from alphazero.report.benchmark_plots import plot_roofline
 from alphazero.report.run_folder import RunData, read_run_folder
 
 from .made_up_run import write_made_up_run
@@ -70,3 +72,13 @@ def test_parts_of_a_time_split_are_told_apart_by_their_colours() -> None:
     colors = plots.share_colors(plots.ACTOR_TIMES, plots.LIGHT)
     assert len(set(colors.values())) == len(plots.ACTOR_TIMES)
     assert colors["time_waiting"] == plots.LIGHT.grid
+
+
+def test_lines_of_the_roofline_are_told_apart_also_where_there_are_more_than_colours() -> None:
+    engines = {f"engine {place}": EngineSpeed({1: 10.0, 2: 20.0 + place}) for place in range(10)}
+    engines["engine 9"].in_selfplay.append((2.0, 15.0))
+    figure = plot_roofline(engines, plots.LIGHT)
+    assert figure is not None
+    lines = [line for line in figure.axes[0].lines if line.get_label() in engines]
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == len(engines)
+    assert lines[0].get_label() == "engine 9"  # the one that self-play used has a colour of its own

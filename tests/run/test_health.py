@@ -28,6 +28,7 @@ from alphazero.run.health import (
     newest,
 )
 from alphazero.run.single_process import SingleProcessRun
+from alphazero.training.checkpoint import CheckpointStore
 
 TINY = Config(
     network=NetworkConfig(blocks=1, filters=8),
@@ -88,3 +89,7 @@ def test_a_run_is_measured_from_its_folder(tmp_path: Path) -> None:
     # A learner that was to do twice as much has done half.
     twice = replace(TINY, training=replace(TINY.training, replay_ratio=4.0))
     assert measure_health(twice, tmp_path)["steps_share"] == pytest.approx(0.5, abs=0.05)
+    # One that its steps ended owes no more of them.
+    done = int(CheckpointStore(tmp_path).load().state["counters"]["steps"])
+    ended = replace(twice, training=replace(twice.training, max_steps=done))
+    assert measure_health(ended, tmp_path)["steps_share"] == 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,9 @@ from alphazero.mcts import get_best_mcts_backend
 from alphazero.metrics.progress import Progress
 from alphazero.run.run_files import CONFIG_NAME, write_particulars
 from alphazero.run.training_run import TrainingRun
+from alphazero.training.checkpoint import CheckpointStore, step_name
 from alphazero.training.weights_file import load_weights_file
+from tests.run.tiny_run import TINY_RUN, train
 
 CONFIG = Config(inference=InferenceConfig(device="cpu"))
 
@@ -55,3 +58,19 @@ def test_the_first_point_of_a_curve_comes_when_the_run_begins(
         TrainingRun(CONFIG, tmp_path, progress)._resume()
     metadata, _ = load_weights_file(tmp_path / "weights" / "step-00000000.safetensors")
     assert metadata["run_time_s"] == "0.0"
+
+
+def test_points_of_a_curve_that_the_run_did_not_come_through_are_removed(tmp_path: Path) -> None:
+    assert train(TINY_RUN, tmp_path) == 0
+    steps = CheckpointStore(tmp_path).load().state["counters"]["steps"]
+    weights = tmp_path / "weights"
+    kept = sorted(path.name for path in weights.iterdir())
+    later = weights / f"{step_name(steps + 3)}.safetensors"  # saved after the checkpoint, before a power loss
+    shutil.copyfile(weights / kept[0], later)
+    with Progress("a run") as progress:
+        TrainingRun(TINY_RUN, tmp_path, progress)._resume()
+        assert sorted(path.name for path in weights.iterdir()) == kept
+        for checkpoint in tmp_path.glob("step-*"):
+            shutil.rmtree(checkpoint)  # a run that never came to one
+        TrainingRun(TINY_RUN, tmp_path, progress)._resume()
+    assert [path.name for path in weights.iterdir()] == ["step-00000000.safetensors"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import selectors
 from collections.abc import Sequence
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
+
+from alphazero.connections import wait
 
 
 class ReadyConnections:
@@ -25,8 +27,7 @@ class ReadyConnections:
     def wait(self, timeout: float | None = None) -> list[Connection]:
         """Return those with something to read, or at their end; none after `timeout` seconds (None: for ever)."""
         if self._selector is None:
-            ready = wait(self._connections, timeout)
-            return [connection for connection in self._connections if connection in ready]
+            return wait(self._connections, timeout)
         return [key.data for key, _ in self._selector.select(timeout)]
 
     def remove(self, connection: Connection) -> None:

@@ -1,0 +1,111 @@
+"""`alphazero train`: where results go, what becomes of those that were there, and which options it refuses."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from alphazero.commands import train
+from alphazero.errors import UserError
+from alphazero.training.checkpoint import WEIGHTS
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def results_folder(*words: str) -> Path:
+    arguments = parsed("--profile", "cpu", *words)
+    return train._folders(arguments, train._config(arguments))[1]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_run_with_options_does_not_take_the_folder_of_the_plain_run(here: Path) -> None:
+    plain = results_folder()
+    assert plain.parts[-2:] == ("train", "connect_four_seed0")
+    assert results_folder("--seed", "3").parts[-2:] == ("train", "connect_four_seed3")
+    assert results_folder("--set", "run.seed=3") == results_folder("--seed", "3")
+    others = {
+        results_folder("--steps", "20"),
+        results_folder("--actors", "1"),
+        results_folder("--set", "training.max_minutes=1"),
+        results_folder("--single-process"),
+    }
+    assert len(others) == 4 and plain not in others
+    (here / "wide.toml").write_text("[network]\nfilters = 48\n", encoding="utf-8")
+    assert results_folder("--experiment", "wide.toml").parts[-2:] == ("wide", "connect_four_seed0")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--seed", "1"),
+        ("--actors", "1"),
+        ("--simulations", "10"),
+        ("--inference-batch-size", "8"),
+        ("--profile", "low"),
+        ("--hardware", "hardware.json"),
+        ("--game", "chess"),
+        ("--experiment", "wide.toml"),
+        ("--set", "run.seed=1"),
+        ("--steps", "5"),
+        ("--single-process",),
+    ],
+)
+def test_a_whole_configuration_takes_no_other_setting(words: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match=f"takes no {words[0]} beside it"):
+        train._config(parsed("--config", "settings.toml", *words))
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> tuple[Path, Path]:
+    """A finished run's folder, and its results with scores."""
+    run, out = tmp_path / "run", tmp_path / "out"
+    (run / "step-00000005").mkdir(parents=True)
+    (run / "step-00000005" / WEIGHTS).write_bytes(b"agent")
+    for name in ("weights", "tensorboard"):
+        (run / name).mkdir()
+    (run / "training.json").write_text("{}", encoding="utf-8")
+    out.mkdir()
+    train._publish(run, out)
+    for name in train.MADE_OF_RESULTS:
+        (out / name).mkdir()
+    (out / train.REPORT_NAME).touch()
+    return run, out
+
+
+def test_scores_of_another_agent_do_not_stay_beside_a_new_one(published: tuple[Path, Path]) -> None:
+    run, out = published
+    train._publish(run, out)  # the same agent again
+    assert {*train.MADE_OF_RESULTS, train.REPORT_NAME} <= {path.name for path in out.iterdir()}
+    (run / "step-00000005" / WEIGHTS).write_bytes(b"other")
+    train._publish(run, out)
+    assert {path.name for path in out.iterdir()} == {
+        "model.safetensors",
+        "training.json",
+        "weights",
+        "tensorboard",
+    }
+    assert (out / train.MODEL_NAME).read_bytes() == b"other"
+
+
+def test_the_agent_is_handed_over_last(published: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    run, out = published
+    (run / "step-00000005" / WEIGHTS).write_bytes(b"other")
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copytree", full)
+    with pytest.raises(UserError, match="make room there and run the same command"):
+        train._publish(run, out)
+    assert (out / train.MODEL_NAME).read_bytes() == b"agent"
