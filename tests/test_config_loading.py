@@ -48,6 +48,7 @@ def test_later_layers_win(
         num_actions=7,
         max_legal_actions=7,
         max_game_length=42,
+        plane_scale=(1.0, 1.0),
         config_defaults={"network": {"filters": 11, "blocks": 12, "policy_filters": 13, "value_filters": 14}},
     )
     monkeypatch.setattr(config_loading, "get_checked_game", lambda name: game)

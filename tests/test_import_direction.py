@@ -16,7 +16,7 @@ PACKAGE = ROOT / "alphazero"
 # From the bottom up. A module may import its own package, its own row, and every row above it in this table;
 # no two packages may import each other.
 LAYERS = (
-    ("connections", "errors", "folders", "source_meaning", "native_flags", "native_import"),
+    ("connections", "errors", "folders", "source_meaning", "student", "native_flags", "native_import"),
     ("config", "config_validation", "records", "seeding", "metrics", "hardware"),
     ("games", "mcts", "config_layers"),
     ("config_loading", "config_arguments", "tuned_profile", "network"),

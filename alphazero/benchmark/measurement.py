@@ -26,7 +26,12 @@ from alphazero.benchmark.variants import (
     learner_settings,
     plan_variants,
 )
-from alphazero.benchmark.window import Window, measure_learner_window, measure_selfplay_window
+from alphazero.benchmark.window import (
+    Window,
+    initial_weights,
+    measure_learner_window,
+    measure_selfplay_window,
+)
 from alphazero.benchmark.window_log import CEILING, LEARNER, SELFPLAY, WindowLog
 from alphazero.config import Config
 from alphazero.config_loading import ResolvedConfig, config_to_toml
@@ -40,6 +45,7 @@ from alphazero.mcts import get_best_mcts_backend
 from alphazero.metrics.provenance import collect_provenance
 from alphazero.network.engines import resolve_device
 from alphazero.network.frozen_engine import computes_in_bfloat16
+from alphazero.selfplay.engine_at_start import engine_rows, settle_engine
 
 FORMAT = 1  # of measurements.json
 
@@ -55,6 +61,10 @@ class RealMeasurer:
 
     def ceiling(self, config: Config, budget: Budget, number: int) -> Window:
         started = time.perf_counter()
+        # The engine that self-play of this configuration takes for 'auto', which was measured in this process.
+        config, _ = settle_engine(
+            config, initial_weights(config), str(resolve_device(config.inference.device))
+        )
         choice = EngineChoice(config.inference.engine, config.inference.use_amp)
         speed = measure_inference(config, budget.ceiling_s, [choice])
         rates = {str(rate.batch_size): rate.evaluations_per_second.value for rate in speed.rates}
@@ -211,6 +221,8 @@ class Measurement:
             or name
             in ("inference.engine", "inference.use_amp", "inference.threads", "inference.pinned_memory")
         }
+        if config.inference.engine == "auto":
+            ceiling["rows"] = engine_rows(config)  # by which `settle_engine` chooses
         ceiling["processes"] = config.selfplay.actors if config.inference.placement == "local" else 1
         ceiling["run.game"] = config.run.game
         return _Keys(

@@ -9,6 +9,7 @@ measures what is missing, with baselines of its own, and what has changed has an
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from alphazero.benchmark.window import LONGEST_LEARNER_S, Window
 from alphazero.benchmark.window_log import CEILING, LEARNER, SELFPLAY, WindowLog, WindowRow
 from alphazero.config import Config
 from alphazero.errors import UserError
-from alphazero.training.run_lock import RunLock
+from alphazero.training.run_lock import LOCK_NAME, LockHeld, RunLock
 
 BLOCK = 9  # configurations measured against one baseline window
 # Seconds to count on besides those of the windows themselves, in estimates.
@@ -190,16 +191,19 @@ class Session:
 
 @contextmanager
 def one_measurement_at_a_time() -> Iterator[None]:
-    """Hold this machine's measuring lock; UserError if another measurement has it."""
+    """Hold this machine's measuring lock; UserError if another measurement has it, also another user's."""
     folder = Path(tempfile.gettempdir()) / "alphazero-measuring"
     lock = RunLock(folder)
     try:
         lock.acquire()
-    except UserError as error:
+    except LockHeld as error:
         raise UserError(
             f"another measurement is going on on this machine (its lock: {folder}), and two would spoil each "
             "other's numbers; wait until it is over"
         ) from error
+    for path, mode in ((folder, 0o777), (folder / LOCK_NAME, 0o666)):
+        with contextlib.suppress(OSError):  # made by somebody else, who has done so
+            path.chmod(mode)
     try:
         yield
     finally:

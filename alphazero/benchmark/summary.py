@@ -138,7 +138,13 @@ def noise_warnings(document: Mapping[str, Any]) -> list[str]:
             f"({', '.join(uneven[:4])}{', ...' if len(uneven) > 4 else ''}): read their intervals, "
             f"not their medians"
         )
-    if windows and max(len(of_key) for of_key in _by_key(windows).values()) < 3:
+    baseline = next((v["keys"][SELFPLAY] for v in document["variants"] if v["name"] == BASELINE), "")
+    counts = [
+        len(of_key)
+        for key, of_key in _by_key([row for row in windows if row["kind"] == SELFPLAY]).items()
+        if key != baseline  # measured again and again, beside all others
+    ]
+    if counts and max(counts) < 3:
         warnings.append("fewer than three windows a configuration: this shows that things work, not how fast")
     return warnings
 
@@ -191,7 +197,11 @@ def _metrics(variant: Row, windows: Windows, moves_a_game: float | None, simulat
     row["energy_per_game_j"] = (
         3600 * power / row["games_per_hour"] if power and row["games_per_hour"] else None
     )
-    ceilings = [window for window in windows.get(variant["keys"][CEILING], []) if not window["error"]]
+    ceilings = [
+        window
+        for window in windows.get(variant["keys"][CEILING], [])
+        if not window["error"] and _same_engine(window["engine"], row["engine"])
+    ]
     row["ceiling_evaluations_per_second"] = row["share_of_ceiling"] = None
     if ceilings:
         row["engine"] = ceilings[-1]["engine"] or row["engine"]
@@ -200,6 +210,11 @@ def _metrics(variant: Row, windows: Windows, moves_a_game: float | None, simulat
             row["share_of_ceiling"] = row["evaluations_per_second"] / row["ceiling_evaluations_per_second"]
     row["limiting_resource"] = limiting_resource(row) if row[JUDGED_BY] is not None else ""
     return row
+
+
+def _same_engine(one: str, other: str) -> bool:
+    """Return whether two names, with a precision behind them or without, are of one engine; "": not known."""
+    return not one or not other or one.split()[0] == other.split()[0]
 
 
 def _comparison(variant: Row, variants: Mapping[str, Row], phase: Row, windows: Windows) -> Row:

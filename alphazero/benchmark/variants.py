@@ -89,6 +89,8 @@ def variants_of_phase(variants: Sequence[Variant], phase: str) -> list[Variant]:
 def effective_settings(config: Config, on_cpu: bool, best_backend: str, bfloat16: bool) -> dict[str, Value]:
     """Return the settings that self-play's speed depends on, with those that do nothing made equal.
 
+    Which engine 'auto' stands for is measured later, so it is equal to no other.
+
     Args:
         best_backend: what search.mcts_backend 'auto' means here.
         bfloat16: whether the CPU computes in it.
@@ -96,18 +98,14 @@ def effective_settings(config: Config, on_cpu: bool, best_backend: str, bfloat16
     kept = ("network.", "search.", "inference.", "selfplay.", "run.game", "run.seed")
     settings = {name: value for name, value in flatten(config).items() if name.startswith(kept)}
     inference = config.inference
-    engine = inference.engine
-    if engine == "auto":
-        engine = "frozen" if on_cpu else "graphs"
     if config.search.mcts_backend == "auto":
         settings["search.mcts_backend"] = best_backend
-    settings["inference.engine"] = engine
     settings["inference.device"] = "cpu" if on_cpu else inference.device
     idle = ["selfplay.max_restarts"]
     if on_cpu:
         idle.append("inference.pinned_memory")
-        halves = ("frozen", "winograd", "openvino", "compiled")
-        settings["inference.use_amp"] = inference.use_amp and engine in halves and bfloat16
+        halves = ("auto", "frozen", "winograd", "openvino", "compiled")
+        settings["inference.use_amp"] = inference.use_amp and inference.engine in halves and bfloat16
     if inference.placement == "local":
         idle += [
             f"inference.{name}" for name in ("transport", "batch_size", "batch_timeout_ms", "collection")

@@ -23,7 +23,8 @@ import torch
 from alphazero.benchmark.learner_speed import batch_copy_ms, learner_at_work
 from alphazero.config import Config
 from alphazero.games.registry import get_game
-from alphazero.metrics.sampler import GpuSampler, ProcessSampler
+from alphazero.hardware.host import probe_cpu
+from alphazero.metrics.sampler import ProcessSampler, gpu_sampler
 from alphazero.network.engines import resolve_device
 from alphazero.network.resnet import build_network
 from alphazero.records import Episode
@@ -164,7 +165,7 @@ def let_play(
 def _play_and_watch(pool: SelfPlayPool, seconds: float, device: torch.device) -> list[dict[str, float]]:
     """Let the pool play for so long; return how busy the machine was meanwhile, see `Window.samples`."""
     processes = ProcessSampler([os.getpid(), *pool.process_ids().values()])
-    gpu = GpuSampler(device.index or 0) if device.type == "cuda" else None
+    gpu = gpu_sampler(str(device))
     samples = []
     try:
         started = time.perf_counter()
@@ -203,10 +204,12 @@ def _exact_rates(statistics: SelfPlayStatistics, actors: int) -> dict[str, float
 
 
 class _ForeignCpu:
-    """How much processor time other programs took since this was made."""
+    """How much time of the cores that this process may use other programs took since this was made."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        quota = probe_cpu().cgroup_cores
+        self._known = quota is None or quota >= len(_own_cores())  # a quota is of no core in particular
         self._started, self._busy_s, self._own_s = clock(), _busy_seconds(), _own_seconds()
 
     def cores(self, own_percent: float | None) -> float | None:
@@ -215,16 +218,28 @@ class _ForeignCpu:
         own_percent: CPU utilization of all our processes, 100 for a core; None: this process alone.
         """
         elapsed = self._clock() - self._started
-        if elapsed <= 0:
+        if elapsed <= 0 or not self._known:
             return None
         own = (_own_seconds() - self._own_s) / elapsed if own_percent is None else own_percent / 100
         return max(0.0, (_busy_seconds() - self._busy_s) / elapsed - own)
 
 
 def _busy_seconds() -> float:
-    times: Any = psutil.cpu_times()
+    times: list[Any] = psutil.cpu_times(percpu=True)
+    return sum(_busy(times[core]) for core in _own_cores() if core < len(times))
+
+
+def _busy(times: Any) -> float:
     idle = times.idle + getattr(times, "iowait", 0.0)
     return float(sum(times) - idle - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0))
+
+
+def _own_cores() -> list[int]:
+    """Return the cores that this process may be scheduled on; all where that is not known."""
+    process = psutil.Process()
+    if hasattr(process, "cpu_affinity"):  # not on macOS
+        return list(process.cpu_affinity())
+    return list(range(psutil.cpu_count() or 1))
 
 
 def _own_seconds() -> float:

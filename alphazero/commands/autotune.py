@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alphazero.config_arguments import add_config_arguments, config_from_arguments
-from alphazero.config_loading import AUTO_PROFILE, SHIPPED_PROFILE
+from alphazero.config_loading import AUTO_PROFILE, SHIPPED_PROFILE, profile_names
 from alphazero.errors import UserError
+from alphazero.hardware.choose import choose_profile
 
 if TYPE_CHECKING:
     from alphazero.config import Config
@@ -42,10 +43,16 @@ def run(arguments: argparse.Namespace) -> int:
     from alphazero.metrics.provenance import collect_provenance
     from alphazero.tuned_profile import tuned_profile_path
 
-    if arguments.profile == AUTO_PROFILE:
-        arguments.profile = SHIPPED_PROFILE  # what an earlier search found is not where this one begins
     resolved = config_from_arguments(arguments)
+    if arguments.profile == AUTO_PROFILE and resolved.config.hardware_profile not in profile_names():
+        arguments.profile = SHIPPED_PROFILE  # what an earlier search found is not where this one begins
+        resolved = config_from_arguments(arguments)
     hardware = resolved.hardware
+    if hardware is not None and resolved.config.hardware_profile not in profile_names():
+        raise UserError(
+            f"autotune begins with a shipped hardware profile, and {resolved.config.hardware_profile!r} is none; "
+            f"choose --profile auto or one of {', '.join(profile_names())}"
+        )
     if hardware is None or resolved.config.inference.simulated:
         raise UserError(
             "autotune measures this machine: choose another --profile than none, and no simulated engine"
@@ -69,7 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     origin = collect_provenance()
     write_tuned(tuned_toml(tuning, hardware, effort, origin, str(origin["time_utc"])[:10]), out)
     print(f"{tuning.verdict}\nwrote {out.as_posix()}")
-    if out == tuned_profile_path(hardware):
+    begun_with = resolved.config.hardware_profile
+    if out == tuned_profile_path(hardware) and begun_with == choose_profile(hardware)[0]:
         print("--profile auto uses it from now on, on this machine, for this game and network")
     return 0
 

@@ -231,12 +231,12 @@ def _measurement(
 ) -> Measurement:
     from alphazero.benchmark.measurement import Measurement
     from alphazero.benchmark.window_log import WindowLog
+    from alphazero.hardware.probe import probe_hardware
     from alphazero.workflow import measuring_hash
 
     resolved = config_from_arguments(arguments)
     if windows is None:
-        assert resolved.hardware is not None
-        machine = resolved.hardware.machine_slug()
+        machine = (resolved.hardware or probe_hardware()).machine_slug()
         windows = Path("checkpoints") / machine / resolved.config.hardware_profile / "benchmark/windows.jsonl"
     source_hash = measuring_hash(_root(), resolved.config.run.game)
     budget = _budget(arguments)

@@ -29,8 +29,11 @@ def require_seconds(option: str, seconds: float, smallest: float = 0.0) -> None:
 
 
 def measured_config(arguments: argparse.Namespace) -> Config:
-    """Return the configuration that the options describe; warnings go to the terminal."""
-    return config_from_arguments(arguments).config
+    """Return the configuration that the options describe; what was fitted, and warnings, go to the terminal."""
+    resolved = config_from_arguments(arguments)
+    for line in resolved.summary_lines():
+        say(line)
+    return resolved.config
 
 
 def say(text: str) -> None:

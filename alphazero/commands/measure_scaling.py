@@ -9,9 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alphazero.commands.measure_options import add_measure_arguments, require_seconds, say
+from alphazero.commands.measure_options import add_measure_arguments, measured_config, require_seconds, say
 from alphazero.config import Config
-from alphazero.config_arguments import config_from_arguments
 from alphazero.config_loading import config_to_toml
 from alphazero.config_validation import check_value
 from alphazero.errors import UserError
@@ -59,8 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"--rounds is {arguments.rounds}; at least 1 is needed")
     actors = _numbers("--by-actors", arguments.by_actors, "selfplay.actors")
     games = _numbers("--by-games", arguments.by_games, "selfplay.games_per_actor")
-    resolved = config_from_arguments(arguments)
-    config = resolved.config
+    config = measured_config(arguments)
     if config.inference.simulated and arguments.placement != "server":
         raise UserError("a simulated device is shared by all actors; add --placement server")
     from alphazero.benchmark.scaling import PLACEMENTS, grid, measure_scaling, seconds_needed

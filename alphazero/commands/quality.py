@@ -65,6 +65,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     from alphazero.benchmark.session import one_measurement_at_a_time, print_line
     from alphazero.evaluation.workers import WorkerPool
     from alphazero.hardware.host import probe_cpu
+    from alphazero.hardware.probe import probe_hardware
     from alphazero.network.engines import resolve_device
     from alphazero.quality.session import Bench, Session, positions_of, write_document
     from alphazero.source_meaning import meaning_hash
@@ -83,8 +84,8 @@ def _measure(arguments: argparse.Namespace) -> int:
         )
     folder = arguments.trainings
     if folder is None:
-        assert resolved.hardware is not None, "give --trainings with --profile none"
-        folder = Path("checkpoints", resolved.hardware.machine_slug(), profile.hardware_profile, "quality")
+        machine = (resolved.hardware or probe_hardware()).machine_slug()
+        folder = Path("checkpoints", machine, profile.hardware_profile, "quality")
     source_hash = meaning_hash(_root(), training_sources(_root(), profile.run.game))
     session = Session(plan, variants, profile, folder, source_hash)
     compared = session.trainings(0)[0].config

@@ -66,6 +66,10 @@ def _scores(game: Game, states: Iterable[Any]) -> dict[Any, dict[int, int]]:
 def _reachable(game: Game, most_positions: int) -> dict[Any, tuple[int, ...]] | None:
     """Return all positions, each with the moves to it; breadth first, given up above `most_positions`."""
     start = game.initial_state()
+    try:
+        hash(start)
+    except TypeError:
+        return None  # positions that cannot be told apart cannot be counted
     moves_to: dict[Any, tuple[int, ...]] = {start: ()}
     newest = [start]
     while newest:

@@ -15,7 +15,18 @@ from typing import Any, Self
 
 import psutil
 
+from alphazero.hardware.probe import probe_hardware
+
 MIB = 1024 * 1024
+
+
+def gpu_sampler(device: str) -> GpuSampler | None:
+    """Return the sampler, not started, of the GPU that torch calls `device` ("cpu", "cuda:1"); None if there is none.
+
+    By its UUID: torch numbers what CUDA_VISIBLE_DEVICES leaves visible, NVML all that there is.
+    """
+    gpu = None if device == "cpu" else probe_hardware().gpu_for(device)
+    return None if gpu is None else GpuSampler(gpu.index if gpu.uuid is None else gpu.uuid)
 
 
 class GpuSampler:

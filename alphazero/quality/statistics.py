@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alphazero.evaluation.elo import elo_from_score
-from alphazero.quality.student import student_quantile
+from alphazero.student import student_quantile
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -264,9 +264,9 @@ def _method(document: Document) -> str:
         "few of them. Games begin at all stages of play, so that a short window is like any "
         "other. No learner "
         "runs at the same time; it is measured by itself, on made-up games.",
-        "Numbers are medians over windows. Intervals of speed-ups are 95 % percentile "
-        "bootstrap intervals of the "
-        "ratio of two medians. Configurations that are the same in effect on this machine "
+        "Numbers are medians over windows. Intervals of speed-ups are 95 % intervals of the "
+        "ratio of two medians, by Student's t on logarithms, round by round where both have as many windows. "
+        "Configurations that are the same in effect on this machine "
         "(page-locked memory "
         "without a GPU) are measured once, and the row says 'no effect'.",
         "Speeds are compared in leaves a second: simulations that need an answer from the "

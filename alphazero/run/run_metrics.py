@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from alphazero.metrics.sampler import GpuSampler, ProcessSampler
+from alphazero.metrics.sampler import ProcessSampler, gpu_sampler
 from alphazero.records import Episode
 from alphazero.selfplay.reports import SelfPlayStatistics
 from alphazero.training.learner import LossRecord
@@ -31,7 +31,7 @@ class RunMetrics:
         self._episodes: list[tuple[int, float, float]] = []  # length, first player's outcome, staleness
         self._resigned = 0  # of these
         self._foreseen: list[bool] = []  # of games that could have been resigned and were not: rightly?
-        self._gpu = GpuSampler(device.index or 0) if device.type == "cuda" else None
+        self._gpu = gpu_sampler(str(device))
         self._energy_j: float | None = None
         self._processes = ProcessSampler([])
 

@@ -49,10 +49,9 @@ def settle_engine(config: Config, weights: Weights, device: str) -> tuple[Config
     Raises UserError if the engine that was named cannot run here, or cannot be compiled.
     """
     inference = config.inference
+    rows = engine_rows(config)
     if inference.placement == "local":
-        device, rows = "cpu", group_shape(config)[1]
-    else:
-        rows = inference.batch_size
+        device = "cpu"
     if inference.engine not in ("auto", "compiled"):
         if not device.startswith("cuda") or inference.engine in _CPU_ENGINES:
             _try(config, device)
@@ -67,6 +66,11 @@ def settle_engine(config: Config, weights: Weights, device: str) -> tuple[Config
         _measured[key] = _measure(config, weights, device, min(rows, _LARGEST_BATCH))
     choice = _measured[key]
     return replace(config, inference=replace(inference, engine=choice.name)), choice.sentence()
+
+
+def engine_rows(config: Config) -> int:
+    """Return how many rows self-play asks for at once, with which engines are measured."""
+    return group_shape(config)[1] if config.inference.placement == "local" else config.inference.batch_size
 
 
 def _measure(config: Config, weights: Weights, device: str, rows: int) -> EngineChoice:

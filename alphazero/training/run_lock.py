@@ -12,9 +12,13 @@ from typing import IO, Any
 
 from alphazero.errors import UserError
 
-_FILE_NAME = "run.lock"
+LOCK_NAME = "run.lock"
 # Windows locks bytes, and nobody else may read those: lock one far beyond the text.
 _LOCKED_BYTE = 1 << 20
+
+
+class LockHeld(UserError):
+    """Another process has the lock."""
 
 
 class RunLock:
@@ -28,11 +32,11 @@ class RunLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / _FILE_NAME
+        self._path = folder / LOCK_NAME
         self._file: IO[str] | None = None
 
     def acquire(self) -> None:
-        """Take the lock; UserError, naming the holder, if another run has it or the folder is read-only."""
+        """Take the lock; LockHeld, naming the holder, if another run has it, UserError if the folder is read-only."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             file = self._path.open("a+", encoding="utf-8")
@@ -46,7 +50,7 @@ class RunLock:
         except OSError as error:
             holder = _holder(file)
             file.close()
-            raise UserError(
+            raise LockHeld(
                 f"another run{holder} is writing to {self._path.parent}; wait for it, stop it, "
                 "or choose another results folder"
             ) from error

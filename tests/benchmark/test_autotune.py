@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from alphazero.benchmark.autotune import Effort, Tuner, Tuning, longest_minutes
 from alphazero.benchmark.tuned_toml import tuned_toml, write_tuned
 from alphazero.benchmark.variants import effective_settings
+from alphazero.commands import autotune
 from alphazero.config import Config
 from alphazero.config_loading import resolve_config
 from alphazero.errors import RunError, UserError
@@ -168,3 +170,16 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match=r"cannot be written .* choose another place with --out"):
         write_tuned("", tmp_path / "file" / "tuned.toml")
+
+
+def test_a_profile_that_nothing_may_be_based_on_is_refused_before_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text("[selfplay]\nactors = 1\n", encoding="utf-8")
+    parser = argparse.ArgumentParser()
+    autotune.add_arguments(parser)
+    with pytest.raises(
+        UserError, match="'mine' is none; choose --profile auto or one of cpu, high, low, mid"
+    ):
+        autotune.run(parser.parse_args(["--profile", "mine.toml"]))

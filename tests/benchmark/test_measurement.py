@@ -9,9 +9,18 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from made_up_measuring import ADAPTIVE, BUDGET, FakeMeasurer, measurement, speed_by_games, write_phases
+from made_up_measuring import (
+    ADAPTIVE,
+    BUDGET,
+    FakeMeasurer,
+    made_up_profile,
+    measurement,
+    speed_by_games,
+    write_phases,
+)
 
 from alphazero.benchmark.measurement import Measurement, read_document, write_document
+from alphazero.benchmark.session import Budget
 from alphazero.benchmark.summary import ceiling_warnings, noise_warnings, summarise
 from alphazero.benchmark.window import Window
 from alphazero.benchmark.window_log import WindowLog
@@ -19,6 +28,13 @@ from alphazero.config import Config
 from alphazero.errors import UserError
 from alphazero.hardware.probe import probe_hardware
 from alphazero.report.benchmark_page import render_benchmark_page, write_benchmark_parts
+
+ENGINE = """
+order = 3
+title = "Engine"
+caption = "The profile's."
+from_profile = ["inference.engine"]
+"""
 
 
 def measured(this: Measurement, measurer: FakeMeasurer) -> dict[str, Any]:
@@ -174,7 +190,7 @@ def test_configurations_take_turns_and_each_block_has_a_baseline(tmp_path: Path,
 
 def test_a_noisy_machine_is_named(tmp_path: Path, phases: Path) -> None:
     document = measured(measurement(tmp_path, phases), FakeMeasurer(speed_by_games))
-    assert noise_warnings(document) == []
+    assert noise_warnings(document) == []  # three rounds
     for window in document["windows"]:
         window["foreign_cpu"] = float(document["hardware"]["cpu"]["usable_cores"])
     assert "the machine was not quiet" in noise_warnings(document)[0]
@@ -224,3 +240,36 @@ def test_the_page_stands_by_itself_and_names_every_phase(tmp_path: Path, phases:
         "utilization.svg",
     } <= names
     assert "| Batching | 16.0" in (tmp_path / "tables" / "ladder.md").read_text(encoding="utf-8")
+
+
+def test_self_play_is_held_against_no_other_engines_ceiling(tmp_path: Path, phases: Path) -> None:
+    document = measured(measurement(tmp_path, phases), FakeMeasurer(speed_by_games))
+    assert (rows_by_name(document)["engine"] == "fake float32").all()
+    for window in document["windows"]:
+        if window["kind"] == "ceiling":
+            window["engine"] = "other bfloat16"
+    rows = rows_by_name(document)
+    assert (rows["engine"] == "fake").all()
+    assert rows["share_of_ceiling"].isna().all()
+
+
+def test_engines_that_auto_may_choose_differently_have_ceilings_of_their_own(
+    tmp_path: Path, phases: Path
+) -> None:
+    def ceilings(engine: str) -> set[str]:
+        profile = made_up_profile()
+        inference = replace(profile.config.inference, engine=engine)
+        profile = replace(profile, config=replace(profile.config, inference=inference))
+        engines = write_phases(tmp_path / engine, engine=ENGINE)
+        planned = measurement(tmp_path, engines, resolved=profile)
+        return {planned._keys[name].ceiling for name in ("ladder/engine", "without/batching")}
+
+    assert len(ceilings("frozen")) == 1
+    assert len(ceilings("auto")) == 2  # batches of 64 and of 32 rows
+
+
+def test_a_baseline_measured_often_does_not_stand_for_the_others(tmp_path: Path, phases: Path) -> None:
+    few = measured(measurement(tmp_path, phases, budget=Budget(rounds=2)), FakeMeasurer(speed_by_games))
+    baseline = next(window for window in few["windows"] if window["label"] == "baseline")
+    few["windows"] += [baseline] * 5
+    assert any("fewer than three windows" in warning for warning in noise_warnings(few))

@@ -101,8 +101,18 @@ def test_settings_without_effect_are_not_told_apart() -> None:
     one = made_up_profile().config
     settings = effective_settings(one, True, "cython", False)
     assert "inference.pinned_memory" not in settings
-    assert settings["inference.engine"] == "frozen"
     assert settings["inference.use_amp"] is False  # no bfloat16 here
+
+
+def test_auto_is_no_named_engine_before_it_was_measured() -> None:
+    one = made_up_profile().config
+    engines = {
+        effective_settings(
+            replace(one, inference=replace(one.inference, engine=engine)), True, "cython", True
+        )["inference.engine"]
+        for engine in ("auto", "frozen", "winograd", "eager")
+    }
+    assert engines == {"auto", "frozen", "winograd", "eager"}
 
 
 @pytest.mark.parametrize("placement", ["server", "local"])

@@ -48,6 +48,26 @@ def test_the_same_values_give_the_same_interval() -> None:
     assert estimate.low <= estimate.value == 4.5 / 2.0 <= estimate.high
 
 
+@pytest.mark.parametrize(("over", "under"), [(2, 2), (4, 4), (4, 16), (3, 8), (8, 8)])
+def test_the_interval_of_few_windows_holds_the_ratio_as_often_as_it_says(over: int, under: int) -> None:
+    rng = np.random.default_rng(2)
+    held = 0
+    for _ in range(2000):
+        estimate = ratio_estimate(
+            (3.0 * np.exp(0.1 * rng.standard_normal(over))).tolist(),
+            np.exp(0.05 * rng.standard_normal(under)).tolist(),
+        )
+        assert estimate.confidence == 0.95
+        held += estimate.low <= 3.0 <= estimate.high
+    assert held / 2000 >= 0.94
+
+
+def test_one_value_on_a_side_gives_no_interval() -> None:
+    estimate = ratio_estimate([2.0], [1.0, 1.1])
+    assert estimate.confidence == 0.0
+    assert estimate.low == estimate.value == estimate.high == 2.0 / 1.05
+
+
 @pytest.mark.parametrize("values", [[], [0.0], [-1.0]])
 def test_a_ratio_is_of_positive_numbers(values: list[float]) -> None:
     with pytest.raises(ValueError, match=r"positive|no values"):

@@ -33,6 +33,19 @@ def test_wrong_options_are_one_clear_line(
     assert answer in said[-1]
 
 
+def test_a_benchmark_without_a_profile_knows_where_its_windows_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    phases = write_phases(tmp_path / "phases")
+    monkeypatch.setattr("alphazero.benchmark.measurement.RealMeasurer", lambda: FakeMeasurer(speed_by_games))
+    words = ["benchmark", "measure", "--profile", "none", "--rounds", "1", "--phases", str(phases)]
+    assert main([*words, "--set", "search.simulations=20", "--out", "m.json"]) == 0
+    assert [path.parts[-3:-1] for path in Path("checkpoints").rglob("windows.jsonl")] == [
+        ("none", "benchmark")
+    ]
+
+
 def test_tables_and_page_are_made_from_measurements(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

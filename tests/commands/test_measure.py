@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from alphazero.benchmark.engine_speed import engine_choices
 from alphazero.benchmark.selfplay_speed import Ceiling, SelfPlaySpeed, cores_to_feed
 from alphazero.cli import main
+from alphazero.commands.measure_options import add_measure_arguments, measured_config
 from alphazero.config import Config, InferenceConfig
 from alphazero.mcts import get_best_mcts_backend
 from alphazero.metrics.catalog import CATALOG
@@ -50,6 +52,15 @@ def test_wrong_input_is_one_clear_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_what_was_fitted_to_the_machine_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_measure_arguments(parser, 1.0)
+    measured_config(parser.parse_args(["--profile", "high"]))
+    said = capsys.readouterr().err
+    assert "... hardware profile 'high', as requested" in said
+    assert "... fitted: " in said
 
 
 def test_rules_are_measured_compiled_and_in_python(capsys: pytest.CaptureFixture[str]) -> None:

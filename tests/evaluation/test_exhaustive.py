@@ -7,6 +7,7 @@ import pytest
 from alphazero.evaluation.exhaustive import solve_game
 from alphazero.evaluation.solved_positions import SolvedPosition
 from alphazero.games.registry import get_game
+from alphazero.games.tic_tac_toe import TicTacToe
 
 
 @pytest.fixture(scope="module")
@@ -30,3 +31,11 @@ def test_perfect_tic_tac_toe_is_a_draw_and_a_corner_needs_the_centre(positions: 
 
 def test_a_large_game_is_given_up() -> None:
     assert solve_game(get_game("connect_four"), most_positions=500) is None
+
+
+def test_a_game_whose_positions_cannot_be_told_apart_is_not_solved() -> None:
+    class Listed(TicTacToe):
+        def initial_state(self):  # type: ignore[no-untyped-def]
+            return [super().initial_state()]
+
+    assert solve_game(Listed()) is None

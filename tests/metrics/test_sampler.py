@@ -1,12 +1,14 @@
 """Hardware that is absent leaves metrics absent: never zero, never an error."""
 
 import os
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from alphazero.metrics.sampler import GpuSampler, ProcessSampler
+from alphazero.hardware.description import Gpu, Hardware
+from alphazero.metrics.sampler import GpuSampler, ProcessSampler, gpu_sampler
 
 
 class FakeNvml:
@@ -124,3 +126,22 @@ def test_processes_that_are_gone_are_skipped() -> None:
     sampler = ProcessSampler([2**22 + 1, os.getpid()])  # above the largest process id of Linux
     assert "memory_mib" in sampler.read()
     assert ProcessSampler([2**22 + 1]).read() == {}
+
+
+def test_the_gpu_is_the_one_that_torch_means_however_nvml_numbers_it(
+    machine: Callable[..., Hardware], gpu: Callable[..., Gpu], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visible = machine(gpu(index=3, cuda_index=0, uuid="GPU-3"), gpu(index=1, cuda_index=1, uuid="GPU-1"))
+    monkeypatch.setattr("alphazero.metrics.sampler.probe_hardware", lambda: visible)
+    opened: list[object] = []
+
+    def open_device(device: object, nvml: object) -> tuple[None, None]:
+        opened.append(device)
+        return None, None
+
+    monkeypatch.setattr("alphazero.metrics.sampler._open_device", open_device)
+    assert gpu_sampler("cpu") is None
+    assert gpu_sampler("cuda:2") is None
+    for device in ("cuda", "cuda:0", "cuda:1"):
+        assert gpu_sampler(device) is not None
+    assert opened == ["GPU-3", "GPU-3", "GPU-1"]

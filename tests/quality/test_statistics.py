@@ -13,8 +13,8 @@ from alphazero.quality.statistics import (
     elo_of_score,
     score_of_matches,
 )
-from alphazero.quality.student import student_probability, student_quantile
 from alphazero.quality.verdict import NO_WORSE, NOT_SHOWN, WORSE, Judgement, overall
+from alphazero.student import student_probability, student_quantile
 
 SETS = ["easy"] * 60 + ["hard"] * 60
 MARGINS = {"policy_error": 0.03, "elo_difference": 120.0}

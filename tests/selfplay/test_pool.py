@@ -221,7 +221,7 @@ def server_report(engine: str, most_rows: int) -> ServerReport:
 
 def test_an_engine_that_lost_memory_or_precision_is_reported_once() -> None:
     config = replace(BASE, inference=replace(SHARED_MEMORY, engine="graphs"))
-    pool = SelfPlayPool(config, weights_of(exact_network()), "cpu")
+    pool = SelfPlayPool(config, weights_of(exact_network()), "cuda:0")  # never started
     for engine, most_rows in [("graphs", 16), ("graphs", 8), ("graphs", 8), ("eager", 8), ("eager", 4)]:
         pool._handle_report("inference server", server_report(engine, most_rows))
     notes = []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from alphazero.benchmark.session import one_measurement_at_a_time
 from alphazero.errors import UserError
 from alphazero.training.run_lock import RunLock
 
@@ -54,3 +55,22 @@ def test_folder_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="choose another results folder"):
         RunLock(tmp_path / "file").acquire()
+
+
+def test_another_users_lock_can_be_taken_and_only_a_held_one_says_that_somebody_measures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    folder = tmp_path / "alphazero-measuring"
+    with one_measurement_at_a_time():
+        with pytest.raises(UserError, match="another measurement is going on"), one_measurement_at_a_time():
+            pass
+        if os.name == "posix":
+            assert folder.stat().st_mode & 0o777 == 0o777
+            assert (folder / "run.lock").stat().st_mode & 0o777 == 0o666
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    folder.write_text("in the way", encoding="utf-8")
+    with pytest.raises(UserError, match="cannot write to"), one_measurement_at_a_time():
+        pass
