@@ -141,12 +141,11 @@ class Session:
             train_all(trainings, bench.cores, bench.say)
             for variant, training in zip(self._trained, trainings, strict=True):
                 runs[variant.name].append(training)
-                answered[variant.name].append(self._scores(bench, training))
+                answered[variant.name].append(
+                    scores(training, bench.pool, bench.setting, bench.positions, bench.evaluation_hash)
+                )
             longest = max(longest, clock() - begun)
         return runs, answered
-
-    def _scores(self, bench: Bench, training: Training) -> dict[str, FloatArray]:
-        return scores(training, bench.pool, bench.setting, bench.positions, bench.evaluation_hash)
 
     def _play(
         self,

@@ -49,14 +49,7 @@ def test_the_plan_fits_a_large_machine_unchanged(
 
 def test_a_short_game_keeps_moves_to_search(machine: Callable[..., Hardware]) -> None:
     config = replace(Config(), selfplay=replace(Config().selfplay, random_opening_moves=16))
-    short = SimpleNamespace(
-        num_actions=9,
-        max_legal_actions=9,
-        max_game_length=9,
-        observation_shape=(2, 3, 3),
-        plane_scale=(1.0, 1.0),
-    )
-    fitted = fit_to_hardware(config, machine(), short)
+    fitted = fit_to_hardware(config, machine(), get_game("tic_tac_toe"))
     assert fitted.config.selfplay.random_opening_moves == 4
     assert any(
         "random_opening_moves 16 -> 4: games have at most 9 moves" in why for why in fitted.adjustments

@@ -68,7 +68,10 @@ def test_a_run_with_a_cache_repeats_too() -> None:
     assert weights_hash(cached) == weights_hash(cached)
 
 
-def test_the_run_ends_after_the_steps_asked_for() -> None:
+@pytest.mark.parametrize(
+    "replay_ratio", [TINY.training.replay_ratio, 50.0]
+)  # a game that ends may owe many steps
+def test_the_run_ends_after_the_steps_asked_for(replay_ratio: float) -> None:
     steps: list[int] = []
 
     class Counting:
@@ -81,27 +84,9 @@ def test_the_run_ends_after_the_steps_asked_for() -> None:
         def on_step(self, losses: object) -> None:
             steps.append(losses.step)  # type: ignore[attr-defined]
 
-    train_in_one_process(replace(TINY, training=replace(TINY.training, max_steps=5)), Counting())
+    training = replace(TINY.training, max_steps=5, replay_ratio=replay_ratio)
+    train_in_one_process(replace(TINY, training=training), Counting())
     assert steps == [1, 2, 3, 4, 5]
-
-
-def test_a_game_that_owes_many_steps_at_once_does_not_lead_past_the_last_one() -> None:
-    training = replace(TINY.training, max_steps=2, replay_ratio=50.0)
-    config = replace(TINY, training=training)
-    weights: list[int] = []
-
-    class Watching:
-        def on_start(self, learner: object, replay_buffer: object) -> None:
-            pass
-
-        def on_episode(self, episode: object, weights_version: int) -> None:
-            pass
-
-        def on_step(self, losses: object) -> None:
-            weights.append(losses.step)  # type: ignore[attr-defined]
-
-    train_in_one_process(config, Watching())
-    assert weights == [1, 2]
 
 
 def test_the_run_folder_has_what_evaluation_and_report_read(tmp_path: Path) -> None:
