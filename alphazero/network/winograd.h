@@ -1,9 +1,11 @@
 // Evaluates the policy and value network of resnet.py on one core, one position after the other: a position's
-// activations stay in the core's own cache from the stones to the heads, and a 3x3 convolution costs 16 multiplications
-// for each 2x2 cells instead of 36.
+// activations stay in the core's own cache from the stones to the heads, and a 3x3 convolution costs 20 multiplications
+// for each 3x2 cells instead of 54.
 //
-// Source: Lavin and Gray, 'Fast algorithms for convolutional neural networks' (2015), F(2x2, 3x3):
-// Y = A^T ((G g G^T) . (B^T d B)) A, of which G g G^T is computed beforehand (winograd_engine.py).
+// Source: Lavin and Gray, 'Fast algorithms for convolutional neural networks' (2015): F(3, 3) along a column, nested
+// with F(2, 3) along a row. Y = A^T ((G g H^T) . (B^T d C)) D, of which G g H^T is computed beforehand
+// (winograd_engine.py). The points are 0, 1, -1/2, -2 and infinity, and 0, 1, -1 and infinity. (F(3, 3) both ways
+// multiplies less on some boards, and is off twice as much in bfloat16.)
 //
 // For x86-64 as compiled by GCC or Clang; elsewhere `all_instructions` is empty.
 
@@ -71,8 +73,6 @@ struct Instructions {
     std::unique_ptr<AnyEvaluator> (*make)(const Sizes&);
 };
 
-inline int round_up(int number, int multiple) { return (number + multiple - 1) / multiple * multiple; }
-
 // Zeros, at an address that a vector begins at. (Aligned by hand: macOS before 10.13 has no aligned `operator new`.)
 template <class T>
 class Buffer {
@@ -90,16 +90,25 @@ private:
     T* data_ = nullptr;
 };
 
-// The board in tiles of 2x2 cells, each computed from 4x4: with an empty border, and whole tiles at its end.
-// Tiles are numbered column by column.
+constexpr int TILE_ROWS = 3, TILE_COLUMNS = 2;    // cells of a tile
+constexpr int PATCH_ROWS = 5, PATCH_COLUMNS = 4;  // cells that a tile is computed from
+constexpr int PLACES = PATCH_ROWS * PATCH_COLUMNS;
+
+inline int round_up(int number, int multiple) { return (number + multiple - 1) / multiple * multiple; }
+
+// The board in tiles, with an empty border, and whole tiles at its end. Tiles are numbered column by column.
 struct Tiles {
     int rows, columns;  // of the board
     int down, across;   // tiles
 
-    Tiles(int rows, int columns) : rows(rows), columns(columns), down((rows + 1) / 2), across((columns + 1) / 2) {}
+    Tiles(int rows, int columns)
+        : rows(rows),
+          columns(columns),
+          down(round_up(rows, TILE_ROWS) / TILE_ROWS),
+          across(round_up(columns, TILE_COLUMNS) / TILE_COLUMNS) {}
     int count() const { return down * across; }
-    int padded_columns() const { return 2 * across + 2; }
-    int padded_cells() const { return (2 * down + 2) * padded_columns(); }
+    int padded_columns() const { return TILE_COLUMNS * across + 2; }
+    int padded_cells() const { return (TILE_ROWS * down + 2) * padded_columns(); }
     std::size_t padded(int row, int column) const { return std::size_t(row + 1) * padded_columns() + column + 1; }
 };
 
@@ -113,7 +122,6 @@ public:
             return;
         }
         words_ = round_up(line_planes(), 8) / 8;
-        counters_.resize(std::size_t(cells) * words_);
         open_.resize(std::size_t((OTHERS + 1) * length_ + 1) * words_);
         for (int stones = 1; stones < length_; ++stones) {
             for (const int others : {0, 1}) {
@@ -122,20 +130,30 @@ public:
                 open_[std::size_t(sum) * words_ + plane / 8] = std::uint64_t{1} << (8 * (plane % 8));
             }
         }
+        const int lines_in_all = int(lines_.size()) / length_;
+        opened_.resize(std::size_t(lines_in_all) * words_);
+        for (int cell = 0; cell < cells_; ++cell) {
+            for (int line = 0; line < lines_in_all; ++line) {
+                const auto first = lines_.begin() + line * length_;
+                if (std::find(first, first + length_, cell) != first + length_) {
+                    lines_through_.push_back(line);
+                }
+            }
+            ends_.push_back(int(lines_through_.size()));
+        }
     }
 
     int planes() const { return observed_ + line_planes(); }
 
-    // bytes [cells][width]: of each cell its planes, then zeros.
+    // Bytes that `fill` may write, of a board whose cells are `width` bytes apart.
+    std::size_t size(int width) const { return std::size_t(cells_) * width + 8 * words_; }
+
+    // bytes [cells][width]: of each cell its planes, then what was there.
     void fill(const std::uint8_t* observation, int width, std::uint8_t* bytes) {
-        std::memset(bytes, 0, std::size_t(cells_) * width);
-        if (length_ > 0) {
-            fill_lines(observation, observation + cells_, width, bytes);
-        }
-        for (int plane = 0; plane < observed_; ++plane) {
-            for (int cell = 0; cell < cells_; ++cell) {
-                bytes[cell * width + plane] = observation[plane * cells_ + cell];
-            }
+        if (observed_ == 2 && length_ == 4) {
+            fill_planes<2, 4>(observation, width, bytes);
+        } else {
+            fill_planes<0, 0>(observation, width, bytes);
         }
     }
 
@@ -144,28 +162,54 @@ private:
 
     int line_planes() const { return length_ > 0 ? 2 * (length_ - 1) : 0; }
 
-    // Eight planes of a cell are counted at once, a byte each.
-    void fill_lines(const std::uint8_t* own, const std::uint8_t* others, int width, std::uint8_t* bytes) {
-        for (int cell = 0; cell < cells_; ++cell) {
-            stones_[cell] = (own[cell] != 0) + OTHERS * (others[cell] != 0);
+    // PLANES of the observation, LENGTH of the lines, as compiled code knows them best; 0: any.
+    template <int PLANES, int LENGTH>
+    void fill_planes(const std::uint8_t* observation, int width, std::uint8_t* bytes) {
+        const int planes = LENGTH ? PLANES : observed_;
+        const int length = LENGTH ? LENGTH : length_;
+        const int words = LENGTH ? (2 * (LENGTH - 1) + 7) / 8 : words_;
+        if (length > 0) {
+            look_at_lines(observation, length, words);
         }
-        std::fill(counters_.begin(), counters_.end(), 0);
-        for (std::size_t line = 0; line < lines_.size(); line += length_) {
-            const std::int32_t* cells = &lines_[line];
+        const int* line = lines_through_.data();
+        for (int cell = 0; cell < cells_; ++cell, bytes += width) {
+            for (int plane = 0; plane < planes; ++plane) {
+                bytes[plane] = observation[plane * cells_ + cell];
+            }
+            if (length == 0) {
+                continue;
+            }
+            // Eight planes of a cell are counted at once, a byte each. What is written beyond the last one are zeros.
+            const int* end = lines_through_.data() + ends_[cell];
+            const std::uint64_t empty = stones_[cell] == 0 ? ~std::uint64_t{0} : 0;
+            for (int word = 0; word < words; ++word) {
+                std::uint64_t counts = 0;
+                for (const int* through = line; through < end; ++through) {
+                    counts += opened_[*through * words + word];
+                }
+                counts &= empty;
+                std::memcpy(bytes + planes + 8 * word, &counts, sizeof counts);
+            }
+            line = end;
+        }
+    }
+
+    // What each line adds to its cells. (Inlined, so that what is known of its arguments counts here, too.)
+    inline void look_at_lines(const std::uint8_t* observation, int length, int words) {
+        const std::uint8_t* own = observation;
+        const std::uint8_t* others = observation + cells_;
+        for (int cell = 0; cell < cells_; ++cell) {
+            stones_[cell] = std::uint8_t((own[cell] != 0) + OTHERS * (others[cell] != 0));
+        }
+        const std::int32_t* cells = lines_.data();
+        for (std::size_t line = 0; line < opened_.size(); line += words) {
             int sum = 0;
-            for (int place = 0; place < length_; ++place) {
+            for (int place = 0; place < length; ++place) {
                 sum += stones_[cells[place]];
             }
-            const std::uint64_t* open = &open_[std::size_t(sum) * words_];
-            for (int place = 0; place < length_; ++place) {
-                for (int word = 0; word < words_; ++word) {
-                    counters_[cells[place] * words_ + word] += open[word];
-                }
-            }
-        }
-        for (int cell = 0; cell < cells_; ++cell) {
-            if (stones_[cell] == 0) {
-                std::memcpy(bytes + cell * width + observed_, &counters_[cell * words_], line_planes());
+            cells += length;
+            for (int word = 0; word < words; ++word) {
+                opened_[line + word] = open_[std::size_t(sum) * words + word];
             }
         }
     }
@@ -173,9 +217,10 @@ private:
     int observed_, cells_, length_;
     int words_ = 0;  // of eight planes each
     std::vector<std::int32_t> lines_;
-    std::vector<std::uint64_t> open_;  // sum of a line's stones -> what it adds to its cells
-    std::vector<int> stones_;
-    std::vector<std::uint64_t> counters_;
+    std::vector<int> lines_through_, ends_;  // of each cell, one after the other, and where they end
+    std::vector<std::uint64_t> open_;        // sum of a line's stones -> what it adds to its cells
+    std::vector<std::uint64_t> opened_;      // what each line adds to its cells
+    std::vector<std::uint8_t> stones_;
 };
 
 #ifdef AZ_WINOGRAD
@@ -195,6 +240,7 @@ AZ_INLINE void store(float* to, Floats from) { _mm512_storeu_ps(to, from); }
 AZ_INLINE Floats zero() { return _mm512_setzero_ps(); }
 AZ_INLINE Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
 AZ_INLINE Floats subtract(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
+AZ_INLINE Floats add_times(Floats a, float factor, Floats b) { return _mm512_fmadd_ps(_mm512_set1_ps(factor), b, a); }
 AZ_INLINE Floats rectified(Floats a) { return _mm512_max_ps(_mm512_setzero_ps(), a); }
 #undef AZ_TARGET
 }  // namespace avx512_floats
@@ -254,6 +300,7 @@ AZ_INLINE void store(float* to, Floats from) { _mm256_storeu_ps(to, from); }
 AZ_INLINE Floats zero() { return _mm256_setzero_ps(); }
 AZ_INLINE Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
 AZ_INLINE Floats subtract(Floats a, Floats b) { return _mm256_sub_ps(a, b); }
+AZ_INLINE Floats add_times(Floats a, float factor, Floats b) { return _mm256_fmadd_ps(_mm256_set1_ps(factor), b, a); }
 AZ_INLINE Floats rectified(Floats a) { return _mm256_max_ps(_mm256_setzero_ps(), a); }
 AZ_INLINE Floats load_words(const float* from) { return load(from); }
 AZ_INLINE Floats broadcast(float word) { return _mm256_set1_ps(word); }

@@ -23,10 +23,13 @@ from alphazero.network.resnet import PolicyValueNetwork
 
 _native: Any = compiled_module("alphazero.network._winograd")
 
-# G of F(2x2, 3x3): Lavin and Gray, 'Fast algorithms for convolutional neural networks' (2015).
-_FILTER_TRANSFORM = torch.tensor(
-    [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]], dtype=torch.float64
+# G of F(3, 3), with the points 0, 1, -1/2, -2 and infinity, and of F(2, 3): Lavin and Gray, 'Fast algorithms for
+# convolutional neural networks' (2015). The other matrices stand in winograd_tower.h.
+_DOWN = torch.tensor(
+    [[-1, 0, 0], [2 / 9, 2 / 9, 2 / 9], [8 / 9, -4 / 9, 2 / 9], [-1 / 9, 2 / 9, -4 / 9], [0, 0, 1]],
+    dtype=torch.float64,
 )
+_ACROSS = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]], dtype=torch.float64)
 AnyArray = npt.NDArray[Any]
 
 
@@ -122,7 +125,7 @@ class WinogradEngine:
             taps = _padded(weight.permute(0, 2, 3, 1), -1, self._word_channels)
             packed = self._packed(taps.flatten(1)[None])
         else:
-            transformed = _FILTER_TRANSFORM @ weight @ _FILTER_TRANSFORM.T
+            transformed = _DOWN @ weight @ _ACROSS.T
             packed = self._packed(_padded(transformed.permute(2, 3, 0, 1).flatten(0, 1), -1, self._lanes))
         biases = bias.expand(self._cells, -1)
         position_bias = state_dict.get(f"{name}.position_bias")

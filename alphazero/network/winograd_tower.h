@@ -2,7 +2,7 @@
 // has defined:
 //
 //   AZ_TARGET      attribute of every function here: the instructions it may use
-//   Floats         a vector of LANES floats, with load, store, zero, add, subtract, load_bytes, and rectified:
+//   Floats         a vector of LANES floats, with load, store, zero, add, subtract, add_times, load_bytes, and rectified:
 //                  nothing below zero, and NaN stays NaN (of the processor's maximum the second operand counts then)
 //   Word           what the multiplications read at once: WORD_CHANNELS inputs
 //   broadcast      of a Word or a float: it, in every lane; load_words reads LANES of them
@@ -34,15 +34,15 @@ struct Extra {
 };
 
 // How a multiplication is compiled: PLAIN has no `Extra`: it begins with zeros, and a row's words lie side by side;
-// RECTIFIED ends with relu.
-enum class Kind { PLAIN, ANY, RECTIFIED };
+// RECTIFIED ends with relu; APART sums each group apart, so that rounding does not add up along hundreds of words.
+enum class Kind { PLAIN, RECTIFIED, APART };
 
 // out[row][0 .. OUT*LANES) = beginning + sum over the row's words of word times its weights, for COUNT rows.
 template <int COUNT, int OUT, Kind KIND>
 AZ_TARGET static void multiply_rows(const Word* first, std::size_t stride, int words, const Word* weights,
                                     std::size_t weights_stride, const Extra* extra, float* out,
                                     std::size_t out_stride) {
-    Floats sums[COUNT][OUT];
+    Floats sums[COUNT][OUT], totals[COUNT][OUT];
 #pragma GCC unroll 16
     for (int row = 0; row < COUNT; ++row) {
 #pragma GCC unroll 2
@@ -54,6 +54,13 @@ AZ_TARGET static void multiply_rows(const Word* first, std::size_t stride, int w
     }
     const int groups = KIND == Kind::PLAIN ? 1 : extra->groups;
     for (int group = 0; group < groups; ++group) {
+        if (KIND == Kind::APART) {
+#pragma GCC unroll 16
+            for (int row = 0; row < COUNT; ++row) {
+                totals[row][0] = group == 0 ? sums[row][0] : add(totals[row][0], sums[row][0]);
+                sums[row][0] = zero();
+            }
+        }
         const Word* inputs = KIND == Kind::PLAIN ? first : first + group * extra->group_stride;
         for (int word = 0; word < words; ++word) {
             decltype(load_words(weights)) factors[OUT];
@@ -76,7 +83,7 @@ AZ_TARGET static void multiply_rows(const Word* first, std::size_t stride, int w
     for (int row = 0; row < COUNT; ++row) {
 #pragma GCC unroll 2
         for (int part = 0; part < OUT; ++part) {
-            const Floats sum = sums[row][part];
+            const Floats sum = KIND == Kind::APART ? add(totals[row][part], sums[row][part]) : sums[row][part];
             store(out + row * out_stride + part * LANES, KIND == Kind::RECTIFIED ? rectified(sum) : sum);
         }
     }
@@ -112,55 +119,92 @@ AZ_TARGET static void multiply(int count, const Rows& rows, const Matrix& matrix
     }
 }
 
-// The same for any number of outputs, a multiple of LANES, of which two vectors are computed at a time.
+// The same for any number of outputs, a multiple of LANES, of which two vectors are computed at a time; APART one, for
+// lack of accumulators.
 template <Kind KIND>
 AZ_TARGET static void multiply_all(int count, const Rows& rows, const Word* weights, Extra extra, int outputs,
                                    float* out) {
-    for (int first = 0; first < outputs; first += 2 * LANES) {
+    constexpr int VECTORS = KIND == Kind::APART ? 1 : 2;
+    for (int first = 0; first < outputs; first += VECTORS * LANES) {
         multiply<KIND>(count, rows, {weights + first, std::size_t(outputs)}, &extra,
-                       std::min(2, (outputs - first) / LANES), out + first, outputs);
-        extra.beginning += 2 * LANES;
+                       std::min(VECTORS, (outputs - first) / LANES), out + first, outputs);
+        extra.beginning += VECTORS * LANES;
     }
 }
 
-// put(place, tile, channel, floats): B^T d B of each tile's 4x4 cells, at each of 16 places; padded: [padded
+// What a patch is transformed by, down (B^T) and across (C^T).
+AZ_TARGET AZ_INLINE void transform_down(const Floats* from, Floats* to) {
+    to[0] = add_times(subtract(from[3], from[0]), 1.5f, subtract(from[2], from[1]));
+    to[1] = add_times(add(from[1], from[3]), 2.5f, from[2]);
+    to[2] = add_times(add(from[2], from[3]), -2.0f, from[1]);
+    to[3] = add_times(from[3], -0.5f, add(from[1], from[2]));
+    to[4] = add_times(subtract(from[4], from[1]), 1.5f, subtract(from[3], from[2]));
+}
+
+AZ_TARGET AZ_INLINE void transform_across(const Floats* from, Floats* to) {
+    to[0] = subtract(from[0], from[2]);
+    to[1] = add(from[1], from[2]);
+    to[2] = subtract(from[2], from[1]);
+    to[3] = subtract(from[1], from[3]);
+}
+
+// What products are transformed by, down (A^T) and across (D^T).
+AZ_TARGET AZ_INLINE void sum_down(const Floats* from, Floats* to) {
+    to[0] = add(add(from[0], from[1]), add(from[2], from[3]));
+    to[1] = add_times(add_times(from[1], -0.5f, from[2]), -2.0f, from[3]);
+    to[2] = add_times(add_times(add(from[1], from[4]), 0.25f, from[2]), 4.0f, from[3]);
+}
+
+AZ_TARGET AZ_INLINE void sum_across(const Floats* from, Floats* to) {
+    to[0] = add(add(from[0], from[1]), from[2]);
+    to[1] = subtract(subtract(from[1], from[2]), from[3]);
+}
+
+// put(place, tile, channel, floats): each tile's transformed patch, at each of its places; padded: [padded
 // cells][channels].
 template <class Put>
 AZ_TARGET static void transform_inputs(const Tiles& tiles, int channels, const float* padded, const Put& put) {
     const std::size_t line = std::size_t(tiles.padded_columns()) * channels;
     for (int down = 0; down < tiles.down; ++down) {
         for (int channel = 0; channel < channels; channel += LANES) {
-            const float* from = padded + 2 * down * line + channel;
-            Floats columns[4][4];  // [column][row], transformed along the column
-            const auto read_column = [&](Floats* column) AZ_LAMBDA {
-                const Floats cells[4] = {load(from), load(from + line), load(from + 2 * line), load(from + 3 * line)};
-                column[0] = subtract(cells[0], cells[2]);
-                column[1] = add(cells[1], cells[2]);
-                column[2] = subtract(cells[2], cells[1]);
-                column[3] = subtract(cells[1], cells[3]);
+            const float* from = padded + TILE_ROWS * down * line + channel;
+            Floats patch[PATCH_ROWS][PATCH_COLUMNS];  // transformed downwards
+            const auto read_column = [&](int column) AZ_LAMBDA {
+                Floats cells[PATCH_ROWS], transformed[PATCH_ROWS];
+#pragma GCC unroll 5
+                for (int row = 0; row < PATCH_ROWS; ++row) {
+                    cells[row] = load(from + row * line);
+                }
+                transform_down(cells, transformed);
+#pragma GCC unroll 5
+                for (int row = 0; row < PATCH_ROWS; ++row) {
+                    patch[row][column] = transformed[row];
+                }
                 from += channels;
             };
-            read_column(columns[0]);
-            read_column(columns[1]);
+            read_column(0);
+            read_column(1);
             for (int across = 0; across < tiles.across; ++across) {
                 const int tile = across * tiles.down + down;
-                read_column(columns[2]);
-                read_column(columns[3]);
+                read_column(2);
+                read_column(3);
+#pragma GCC unroll 5
+                for (int row = 0; row < PATCH_ROWS; ++row) {
+                    Floats places[PATCH_COLUMNS];
+                    transform_across(patch[row], places);
 #pragma GCC unroll 4
-                for (int row = 0; row < 4; ++row) {
-                    put(4 * row, tile, channel, subtract(columns[0][row], columns[2][row]));
-                    put(4 * row + 1, tile, channel, add(columns[1][row], columns[2][row]));
-                    put(4 * row + 2, tile, channel, subtract(columns[2][row], columns[1][row]));
-                    put(4 * row + 3, tile, channel, subtract(columns[1][row], columns[3][row]));
-                    columns[0][row] = columns[2][row];
-                    columns[1][row] = columns[3][row];
+                    for (int column = 0; column < PATCH_COLUMNS; ++column) {
+                        put(PATCH_COLUMNS * row + column, tile, channel, places[column]);
+                    }
+                    patch[row][0] = patch[row][2];
+                    patch[row][1] = patch[row][3];
                 }
             }
         }
     }
 }
 
-// The same into words [16][tiles][channels / WORD_CHANNELS].
+// The same into words [PLACES][tiles][channels / WORD_CHANNELS].
 AZ_TARGET static void transform_inputs_to_words(const Tiles& tiles, int channels, const float* padded, Word* words) {
     const std::size_t tile_words = channels / WORD_CHANNELS;
     const std::size_t step = tiles.count() * tile_words;
@@ -169,7 +213,7 @@ AZ_TARGET static void transform_inputs_to_words(const Tiles& tiles, int channels
     });
 }
 
-// put(row, column, vector, floats): A^T m A, for each cell of the board; products: [16][tiles][vectors * LANES].
+// put(row, column, vector, floats): the sums for each cell of the board; products: [PLACES][tiles][vectors * LANES].
 template <class Put>
 AZ_TARGET static void transform_outputs(const Tiles& tiles, int vectors, const float* products, const Put& put) {
     const std::size_t width = std::size_t(vectors) * LANES;
@@ -178,24 +222,33 @@ AZ_TARGET static void transform_outputs(const Tiles& tiles, int vectors, const f
         for (int down = 0; down < tiles.down; ++down) {
             for (int vector = 0; vector < vectors; ++vector) {
                 const float* from = products + (across * tiles.down + down) * width + vector * LANES;
-                Floats halves[2][4];
+                Floats columns[TILE_COLUMNS][PATCH_ROWS];  // summed across
+#pragma GCC unroll 5
+                for (int row = 0; row < PATCH_ROWS; ++row) {
+                    Floats places[PATCH_COLUMNS], cells[TILE_COLUMNS];
 #pragma GCC unroll 4
-                for (int row = 0; row < 4; ++row) {
-                    const Floats middle[2] = {load(from + step), load(from + 2 * step)};
-                    halves[0][row] = add(add(load(from), middle[0]), middle[1]);
-                    halves[1][row] = subtract(subtract(middle[0], middle[1]), load(from + 3 * step));
-                    from += 4 * step;
+                    for (int place = 0; place < PATCH_COLUMNS; ++place) {
+                        places[place] = load(from);
+                        from += step;
+                    }
+                    sum_across(places, cells);
+#pragma GCC unroll 2
+                    for (int right = 0; right < TILE_COLUMNS; ++right) {
+                        columns[right][row] = cells[right];
+                    }
                 }
 #pragma GCC unroll 2
-                for (int right = 0; right < 2; ++right) {
-                    const Floats* half = halves[right];
-                    const Floats cells[2] = {add(add(half[0], half[1]), half[2]),
-                                             subtract(subtract(half[1], half[2]), half[3])};
-                    const int column = 2 * across + right;
-#pragma GCC unroll 2
-                    for (int below = 0; below < 2; ++below) {
-                        const int row = 2 * down + below;
-                        if (row < tiles.rows && column < tiles.columns) {
+                for (int right = 0; right < TILE_COLUMNS; ++right) {
+                    const int column = TILE_COLUMNS * across + right;
+                    if (column >= tiles.columns) {
+                        break;
+                    }
+                    Floats cells[TILE_ROWS];
+                    sum_down(columns[right], cells);
+#pragma GCC unroll 3
+                    for (int below = 0; below < TILE_ROWS; ++below) {
+                        const int row = TILE_ROWS * down + below;
+                        if (row < tiles.rows) {
                             put(row, column, vector, cells[below]);
                         }
                     }
@@ -206,21 +259,21 @@ AZ_TARGET static void transform_outputs(const Tiles& tiles, int vectors, const f
 }
 
 // put(row, column, output, floats): a 3x3 convolution of a position, for each cell and vector of outputs.
-// padded: [padded cells][channels]; weights: [16][channels / WORD_CHANNELS][outputs]; words and products: memory.
+// padded: [padded cells][channels]; weights: [PLACES][channels / WORD_CHANNELS][outputs]; words and products: memory.
 template <class Put>
 AZ_TARGET static void convolution(const Tiles& tiles, int channels, int outputs, const float* padded,
                                   const Word* weights, Word* words, float* products, const Put& put) {
     transform_inputs_to_words(tiles, channels, padded, words);
     const std::size_t tile_words = channels / WORD_CHANNELS;
-    // Of a last column of tiles of which the board has one half, the products for the other half are not needed.
-    const int halved = tiles.columns % 2 * tiles.down;
+    // The last place of a row counts for a tile's last column alone, which the board need not have in the last tiles.
+    const int cut = tiles.columns % TILE_COLUMNS == 0 ? 0 : tiles.down;
     for (int first = 0; first < outputs; first += 2 * LANES) {
         const int vectors = std::min(2, (outputs - first) / LANES);
         const std::size_t width = std::size_t(vectors) * LANES;
-        for (int place = 0; place < 16; ++place) {
+        for (int place = 0; place < PLACES; ++place) {
             const Rows rows{words + place * tiles.count() * tile_words, tile_words, int(tile_words)};
             const Matrix matrix{weights + place * tile_words * outputs + first, std::size_t(outputs)};
-            multiply<Kind::PLAIN>(tiles.count() - (place % 4 == 3 ? halved : 0), rows, matrix, nullptr, vectors,
+            multiply<Kind::PLAIN>(tiles.count() - (place % PATCH_COLUMNS == PATCH_COLUMNS - 1 ? cut : 0), rows, matrix, nullptr, vectors,
                                   products + place * tiles.count() * width, width);
         }
         transform_outputs(tiles, vectors, products, [=](int row, int column, int vector, Floats floats) AZ_LAMBDA {
@@ -241,12 +294,12 @@ public:
         actions_ = round_up(sizes.actions, LANES);
         hidden_units_ = round_up(sizes.value_hidden, LANES);
         const std::size_t padded = tiles_.padded_cells();
-        bytes_ = Buffer<std::uint8_t>(std::size_t(cells_) * planes_);
+        bytes_ = Buffer<std::uint8_t>(inputs_.size(planes_));
         board_ = Buffer<Word>(padded * round_up(inputs_.planes(), WORD_CHANNELS) / WORD_CHANNELS + LANES);
         features_ = Buffer<float>(padded * sizes.filters);
         inner_ = Buffer<float>(padded * sizes.filters);
-        words_ = Buffer<Word>(std::size_t(std::max(16 * tiles_.count(), cells_)) * sizes.filters / WORD_CHANNELS);
-        products_ = Buffer<float>(std::max(std::size_t(16) * tiles_.count() * 2 * LANES, std::size_t(cells_) * heads_));
+        words_ = Buffer<Word>(std::size_t(std::max(PLACES * tiles_.count(), cells_)) * sizes.filters / WORD_CHANNELS);
+        products_ = Buffer<float>(std::max(std::size_t(PLACES) * tiles_.count() * 2 * LANES, std::size_t(cells_) * heads_));
         head_words_ = Buffer<Word>(std::size_t(ROWS) * cells_ * heads_ / WORD_CHANNELS);
         hidden_ = Buffer<float>(std::size_t(ROWS) * hidden_units_);
         logits_ = Buffer<float>(std::size_t(ROWS) * actions_);
@@ -347,17 +400,20 @@ private:
         const std::size_t cell_words = heads_ / WORD_CHANNELS;
         const int policy_words = sizes_.policy_filters / WORD_CHANNELS;
         const int value_words = sizes_.value_filters / WORD_CHANNELS;
-        multiply_all<Kind::ANY>(count, {words, cells_ * cell_words, policy_words},
+        multiply_all<Kind::APART>(count, {words, cells_ * cell_words, policy_words},
                                 static_cast<const Word*>(weights.policy_output.weights),
                                 {weights.policy_output.bias, 0, cells_, cell_words}, actions_, logits_.data());
-        multiply_all<Kind::RECTIFIED>(count, {words + policy_words, cells_ * cell_words, value_words},
+        multiply_all<Kind::APART>(count, {words + policy_words, cells_ * cell_words, value_words},
                                       static_cast<const Word*>(weights.value_hidden.weights),
                                       {weights.value_hidden.bias, 0, cells_, cell_words}, hidden_units_,
                                       hidden_.data());
         const float* output = static_cast<const float*>(weights.value_output.weights);
         for (int row = 0; row < count; ++row) {
             std::copy_n(logits_.data() + row * actions_, sizes_.actions, logits + row * sizes_.actions);
-            const float* units = hidden_.data() + row * hidden_units_;
+            float* units = hidden_.data() + row * hidden_units_;
+            for (int unit = 0; unit < hidden_units_; unit += LANES) {
+                store(units + unit, rectified(load(units + unit)));
+            }
             values[row] = std::tanh(std::inner_product(output, output + sizes_.value_hidden, units,
                                                        weights.value_output.bias[0]));
         }
