@@ -32,7 +32,7 @@ class Forest {
  public:
   // remaining, spared: int32 [num_trees], kept by the caller for as long as the forest. Throws std::bad_alloc.
   Forest(int32_t num_trees, int32_t* remaining, int32_t* spared, const TreeOptions& options)
-      : options_(options), remaining_(remaining), spared_(spared), to_do_(static_cast<size_t>(num_trees)) {
+      : options_(options), remaining_(remaining), spared_(spared) {
     descents_.reserve(static_cast<size_t>(num_trees));
     for (int32_t tree = 0; tree < num_trees; ++tree) {
       descents_.emplace_back(options.marked(), options.several_leaves() ? options.leaves_per_tree : 0);
@@ -78,7 +78,7 @@ class Forest {
 
   // trees IN; nodes, parents, actions OUT.
   //
-  // With one leaf a tree all trees descend side by side, one level at a time: while the next node of one is
+  // With one leaf a tree several trees descend side by side, one level at a time: while the next node of one is
   // on its way from memory, the others use the processor. What happens within a tree does not depend on it.
   Status select_leaves(const int32_t* trees, int32_t count, int32_t* nodes, int32_t* parents,
                        int32_t* actions) {
@@ -86,8 +86,15 @@ class Forest {
     std::fill_n(parents, count, kNoNode);
     std::fill_n(actions, count, -1);
     if (options_.several_leaves()) return select_one_by_one(trees, count, nodes, parents, actions);
-    if (options_.solver) return select_side_by_side<true>(trees, count, nodes, parents, actions);
-    return select_side_by_side<false>(trees, count, nodes, parents, actions);
+    for (int32_t first = 0; first < count; first += kSideBySide) {
+      const int32_t size = std::min(kSideBySide, count - first);
+      const Status status =
+          options_.solver
+              ? select_side_by_side<true>(trees + first, size, nodes + first, parents + first, actions + first)
+              : select_side_by_side<false>(trees + first, size, nodes + first, parents + first, actions + first);
+      if (status != Status::kDone) return status;
+    }
+    return Status::kDone;
   }
 
   // Whether node `number` was handed out and has had no answer yet.
@@ -119,7 +126,9 @@ class Forest {
   Status expand_and_backup(const int32_t* trees, const int32_t* nodes, const int32_t* offsets,
                            const int32_t* actions, const float* priors, const double* values,
                            int32_t count, int32_t* failed_row) {
+    for (int32_t row = 0; row < std::min(kRowsAhead, count); ++row) prefetch_path(descent(trees[row]));
     for (int32_t row = 0; row < count; ++row) {
+      if (row + kRowsAhead < count) prefetch_path(descent(trees[row + kRowsAhead]));
       const int32_t start = offsets[row];
       const int32_t edge_count = offsets[row + 1] - start;
       *failed_row = row;
@@ -155,7 +164,10 @@ class Forest {
 
  private:
   static constexpr int32_t kFirstPath = 32;
-  static constexpr int32_t kPrefetchLines = 3;
+  static constexpr int32_t kPrefetchLines = 4;
+  static constexpr int32_t kPrefetchMarkedLines = 5;
+  static constexpr int32_t kSideBySide = 32;  // trees whose nodes on the way fit into the core's first cache together
+  static constexpr int32_t kRowsAhead = 8;    // whose memory is on its way while a row is worked on
   static constexpr int32_t kCacheLineWords = 8;
 
   // A tree and the way down it: `here` is the block that the descent has come to.
@@ -167,6 +179,7 @@ class Forest {
     int32_t path_length = 0;
     int32_t here = 0;
     int32_t settled = 0;  // with the solver: what is proven of `here`, for the player to move there
+    Mark mark_here = {};  // of the edge to `here`, as the descent found it; in marked trees only
     double forced_playouts = 0.0;  // factor; 0: none
     bool early_stop = false;
     RawArray<int32_t> visits_due;  // visits that each edge of the root is to reach by its quota
@@ -183,7 +196,7 @@ class Forest {
   template <bool kMarked>
   Status select_side_by_side(const int32_t* trees, int32_t count, int32_t* nodes, int32_t* parents,
                              int32_t* actions) {
-    int32_t* to_do = to_do_.data();  // rows whose tree is still on its way
+    int32_t to_do[kSideBySide];  // rows whose tree is still on its way
     int32_t on_the_way = 0;
     for (int32_t row = 0; row < count; ++row) {
       if (remaining_[trees[row]] <= 0) continue;
@@ -245,6 +258,7 @@ class Forest {
     way.here = 0;
     way.path_length = 0;
     way.settled = 0;
+    way.mark_here = way.tree.root_mark;
     prefetch(way);
   }
 
@@ -285,8 +299,9 @@ class Forest {
     }
     if (!way.path.reserve(int64_t{way.path_length} + 1, kFirstPath)) return false;
     if constexpr (kMarked) {
-      if (best == kNoEdge) best = best_marked_edge(tree, node, edge_here);
-      way.settled = -Tree::marks(node)[best].proven;
+      if (best == kNoEdge) best = best_marked_edge(way.mark_here, node, edge_here);
+      way.mark_here = Tree::marks(node)[best];
+      way.settled = -way.mark_here.proven;
     } else {
       if (best == kNoEdge) best = best_edge(node, edge_here);
     }
@@ -363,10 +378,9 @@ class Forest {
 
   // The same with leaves in flight and proofs: an edge proven to win is taken at once, edges proven to lose
   // are left out, unless all are.
-  int32_t best_marked_edge(Tree& tree, Node* node, const Edge* edge_here) const {
+  int32_t best_marked_edge(const Mark& mark_here, Node* node, const Edge* edge_here) const {
     const Edge* edges = Tree::edges(node);
     const Mark* marks = Tree::marks(node);
-    const Mark& mark_here = tree.mark_to(node);
     const double exploration =
         exploration_factor(edge_here->visit_count + options_.virtual_loss * mark_here.in_flight);
     const double unvisited_q_value = first_play_q_value(edge_here);
@@ -405,9 +419,18 @@ class Forest {
     return q_value + exploration * static_cast<double>(edge.prior) / (1 + edge.visit_count);
   }
 
-  // Ask for the first cache lines of `here`: those of a node with up to seven edges.
+  // Ask for what the answer of the leaf `here` will be written to.
+  static void prefetch_path(const Descent& way) {
+    for (int32_t depth = 0; depth < way.path_length; ++depth) {
+      ALPHAZERO_PREFETCH(way.tree.words() + way.path[depth]);
+    }
+    prefetch(way);
+  }
+
+  // Ask for the first cache lines of `here`: those of a node with up to seven edges, wherever in a line it begins.
   static void prefetch(const Descent& way) {
-    for (int32_t line = 0; line < kPrefetchLines; ++line) {
+    const int32_t lines = way.tree.is_marked() ? kPrefetchMarkedLines : kPrefetchLines;
+    for (int32_t line = 0; line < lines; ++line) {
       ALPHAZERO_PREFETCH(way.tree.words() + way.here + line * kCacheLineWords);
     }
   }
@@ -517,7 +540,6 @@ class Forest {
   const double* exploration_ = nullptr;
   int32_t table_size_ = 0;
   std::vector<Descent> descents_;
-  std::vector<int32_t> to_do_;  // scratch of select_side_by_side, [num_trees]
 };
 
 // What the compiled driver needs of `forest`, which has to outlive it.

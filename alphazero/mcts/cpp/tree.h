@@ -130,6 +130,7 @@ class Tree {
   }
 
   Node* root() const { return node(0); }
+  bool is_marked() const { return marked_; }
   int32_t node_count() const { return node_count_; }
   int32_t last_block() const { return last_block_; }
 

@@ -16,6 +16,8 @@ from alphazero.mcts.cython._tree cimport (
     EDGE_WORDS,
     NOT_IN_FLIGHT,
     OUT_OF_MEMORY,
+    ROWS_AHEAD,
+    SIDE_BY_SIDE,
     TERMINAL,
     TERMINAL_WORDS,
     UNEXPANDED,
@@ -35,6 +37,7 @@ from alphazero.mcts.cython._tree cimport (
     node_at,
     parent_of,
     prefetch_node,
+    prefetch_path,
     terminal_value,
     widen,
 )
@@ -42,7 +45,6 @@ from alphazero.mcts.cython._tree cimport (
 
 cdef struct Forest:
     Tree* trees  # owned, [num_trees]
-    int32_t* descending  # owned, scratch [num_trees]
     int32_t num_trees
     int32_t* remaining  # the memory of CythonTrees.remaining
     int32_t* spared  # the memory of CythonTrees.spared
@@ -70,19 +72,33 @@ cdef inline int32_t select_rows(
 ) noexcept nogil:
     """`Trees.select_leaves`: trees int32 [K] IN; nodes, parents, actions int32 [K] OUT. Returns a Status.
 
-    With one leaf a tree all trees descend side by side, one level at a time: while the next node of one tree is
+    With one leaf a tree several trees descend side by side, one level at a time: while the next node of one tree is
     on its way from memory, the others use the processor. What happens within a tree does not depend on it.
     """
     cdef const Forest* forest = <const Forest*>self
-    cdef int32_t* descending = forest.descending  # rows whose tree is still on its way
-    cdef int32_t row, i, still, step
-    cdef int32_t on_the_way = 0
-    cdef Tree* tree
+    cdef int32_t row, status
+    cdef int32_t first = 0
     for row in range(count):
         nodes[row] = parents[row] = NO_NODE
         actions[row] = -1
     if forest.leaves_per_tree > 1:
         return select_one_by_one(forest, trees, count, nodes, parents, actions)
+    while first < count:
+        status = select_side_by_side(
+            forest, trees + first, min(<int32_t>SIDE_BY_SIDE, count - first), nodes + first, parents + first, actions + first
+        )
+        if status != DONE:
+            return status
+        first += SIDE_BY_SIDE
+    return DONE
+
+
+cdef inline int32_t select_side_by_side(
+    const Forest* forest, const int32_t* trees, int32_t count, int32_t* nodes, int32_t* parents, int32_t* actions
+) noexcept nogil:
+    cdef int32_t[SIDE_BY_SIDE] descending  # rows whose tree is still on its way
+    cdef int32_t row, i, still, step
+    cdef int32_t on_the_way = 0
     for row in range(count):
         if forest.remaining[trees[row]] > 0:
             start_descent(&forest.trees[trees[row]])
@@ -165,7 +181,11 @@ cdef inline int32_t expand_rows(
     """`Trees.expand_and_backup`: every array IN. Returns a Status, of row failed_row[0] (OUT) if it failed."""
     cdef int32_t row, start, status
     cdef Tree* tree
+    for row in range(min(<int32_t>ROWS_AHEAD, count)):
+        prefetch_path(&forest.trees[trees[row]])
     for row in range(count):
+        if row + ROWS_AHEAD < count:
+            prefetch_path(&forest.trees[trees[row + ROWS_AHEAD]])
         tree = &forest.trees[trees[row]]
         start = offsets[row]
         failed_row[0] = row
@@ -189,6 +209,7 @@ cdef inline void start_descent(Tree* tree) noexcept nogil:
     tree.here = 0
     tree.path_length = 0
     tree.settled = 0
+    tree.mark_here = tree.root_mark
     prefetch_node(tree)
 
 
@@ -237,7 +258,8 @@ cdef inline int32_t descend_one_level(const Forest* forest, Tree* tree, int32_t*
     if tree.marked:
         if best == NO_EDGE:
             best = best_marked_edge(forest, tree, node, edge_here)
-        tree.settled = -marks_of(node)[best].proven
+        tree.mark_here = marks_of(node)[best]
+        tree.settled = -tree.mark_here.proven
     elif best == NO_EDGE:
         best = best_edge(forest, node, edge_here)
     tree.path[tree.path_length] = tree.here + NODE_WORDS + best * EDGE_WORDS
@@ -321,12 +343,11 @@ cdef inline int32_t best_marked_edge(
     An edge proven to win is taken at once; edges proven to lose are left out, unless all are.
     """
     cdef const Mark* marks = marks_of(node)
-    cdef Mark mark_here = mark_to(tree, node)[0]
     cdef double exploration = exploration_factor(
-        forest, edge_here.visit_count + forest.virtual_loss * mark_here.in_flight
+        forest, edge_here.visit_count + forest.virtual_loss * tree.mark_here.in_flight
     )
     cdef double unvisited_q_value = first_play_q_value(forest, edge_here)
-    cdef bint all_lose = mark_here.proven > 0  # proven to win for the player who moved here
+    cdef bint all_lose = tree.mark_here.proven > 0  # proven to win for the player who moved here
     cdef double score, best_score = 0.0
     cdef int32_t edge, virtual_visits, best = -1
     cdef Edge seen

@@ -44,7 +44,10 @@ cdef enum:
     FIRST_NODES = 64
     FIRST_PATH = 32
     CACHE_LINE_WORDS = 8
-    PREFETCH_LINES = 3
+    PREFETCH_LINES = 4
+    PREFETCH_MARKED_LINES = 5
+    SIDE_BY_SIDE = 32  # trees whose nodes on the way fit into the core's first cache together
+    ROWS_AHEAD = 8  # whose memory is on its way while a row is worked on
 
 cdef enum Status:
     DONE
@@ -88,6 +91,7 @@ cdef struct Tree:
     int32_t last_block
     int32_t here  # block that the descent has come to
     int32_t settled  # with the solver: what is proven of `here`, for the player to move there
+    Mark mark_here  # of the edge to `here`, as the descent found it; in marked trees only
     int32_t* path  # owned; offsets of the edges from the root to `here`
     int32_t path_length
     int32_t path_capacity
@@ -381,10 +385,18 @@ cdef inline Edge* edge_at(const Tree* tree, int32_t offset) noexcept nogil:
 
 
 cdef inline void prefetch_node(const Tree* tree) noexcept nogil:
-    """Ask for the first cache lines of `here`: those of a node with up to seven edges."""
+    """Ask for the first cache lines of `here`: those of a node with up to seven edges, wherever in a line it begins."""
     cdef int32_t line
-    for line in range(PREFETCH_LINES):
+    for line in range(PREFETCH_MARKED_LINES if tree.marked else PREFETCH_LINES):
         prefetch(tree.words + tree.here + line * CACHE_LINE_WORDS)
+
+
+cdef inline void prefetch_path(const Tree* tree) noexcept nogil:
+    """Ask for what the answer of the leaf `here` will be written to."""
+    cdef int32_t depth
+    for depth in range(tree.path_length):
+        prefetch(tree.words + tree.path[depth])
+    prefetch_node(tree)
 
 
 cdef inline Edge* edges_of(const Node* node) noexcept nogil:

@@ -91,8 +91,7 @@ cdef class CythonTrees:
         several_leaves = self.forest.leaves_per_tree > 1
         marked = several_leaves or self.forest.solver
         self.forest.trees = <Tree*>calloc(num_trees, sizeof(Tree))
-        self.forest.descending = <int32_t*>calloc(num_trees, sizeof(int32_t))
-        if self.forest.trees == NULL or self.forest.descending == NULL:
+        if self.forest.trees == NULL:
             raise MemoryError(f"no memory for {num_trees} trees")
         for tree in range(num_trees):
             self.forest.trees[tree].marked = marked
@@ -113,7 +112,6 @@ cdef class CythonTrees:
                 free(self.forest.trees[tree].block_of)
                 free(self.forest.trees[tree].visits_due)
             free(self.forest.trees)
-        free(self.forest.descending)
 
     @property
     def handle(self):
