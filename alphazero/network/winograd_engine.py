@@ -29,7 +29,9 @@ _DOWN = torch.tensor(
     [[-1, 0, 0], [2 / 9, 2 / 9, 2 / 9], [8 / 9, -4 / 9, 2 / 9], [-1 / 9, 2 / 9, -4 / 9], [0, 0, 1]],
     dtype=torch.float64,
 )
-_ACROSS = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]], dtype=torch.float64)
+_ACROSS = torch.tensor(
+    [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]], dtype=torch.float64
+)
 AnyArray = npt.NDArray[Any]
 
 
