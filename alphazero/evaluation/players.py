@@ -153,8 +153,15 @@ class PureMctsPlayer:
     def __init__(self, game: Game, config: SearchConfig, name: str = "pure_mcts") -> None:
         self.name = name
         self.simulations = config.simulations
-        one_leaf = replace(config, c_puct_init=PURE_MCTS_C_PUCT, leaves_per_tree=1)
-        self._search = BatchedSearch(game, TREES, one_leaf)
+        # An anchor of ratings: how an agent explores does not change it.
+        anchor = replace(
+            config,
+            c_puct_init=PURE_MCTS_C_PUCT,
+            first_play_urgency="constant",
+            first_play_value=0.0,
+            leaves_per_tree=1,
+        )
+        self._search = BatchedSearch(game, TREES, anchor)
         self._rollouts = RandomRollouts(game, self._search.states, TREES)
 
     def choose_moves(self, positions: Sequence[Position], streams: StreamArray) -> list[int]:

@@ -52,9 +52,12 @@ def test_the_top_of_the_ladder_is_what_the_hardware_profile_trains_with(profile:
     ours, trained = (effective_settings(each, on_cpu, "cython", True) for each in (top, config))
     ours.pop("inference.cache_positions", None)
     trained.pop("inference.cache_positions", None)
-    assert not ours.pop("search.solver")  # every row searches as the paper does
-    trained.pop("search.solver")
-    assert ours.pop("selfplay.full_search_share") == 1.0  # and does so for every move
+    # Every row searches as the paper does,
+    papers = {"solver": False, "c_puct_init": 2.5, "first_play_urgency": "constant", "first_play_value": 0.0}
+    for name, value in papers.items():
+        assert ours.pop(f"search.{name}") == value
+        trained.pop(f"search.{name}")
+    assert ours.pop("selfplay.full_search_share") == 1.0  # in full for every move
     trained.pop("selfplay.full_search_share")
     assert ours == trained
 
