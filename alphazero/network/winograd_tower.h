@@ -2,8 +2,9 @@
 // has defined:
 //
 //   AZ_TARGET      attribute of every function here: the instructions it may use
-//   Floats         a vector of LANES floats, with load, store, zero, add, subtract, add_times, load_bytes, and rectified:
-//                  nothing below zero, and NaN stays NaN (of the processor's maximum the second operand counts then)
+//   Floats         a vector of LANES floats, with load, store, zero, add, subtract, add_times (a + factor * b),
+//                  load_bytes, and rectified: nothing below zero, and NaN stays NaN (of the processor's maximum the second
+//                  operand counts then)
 //   Word           what the multiplications read at once: WORD_CHANNELS inputs
 //   broadcast      of a Word or a float: it, in every lane; load_words reads LANES of them
 //   multiply_add   of a Floats and of what load_words and broadcast give
@@ -273,7 +274,8 @@ AZ_TARGET static void convolution(const Tiles& tiles, int channels, int outputs,
         for (int place = 0; place < PLACES; ++place) {
             const Rows rows{words + place * tiles.count() * tile_words, tile_words, int(tile_words)};
             const Matrix matrix{weights + place * tile_words * outputs + first, std::size_t(outputs)};
-            multiply<Kind::PLAIN>(tiles.count() - (place % PATCH_COLUMNS == PATCH_COLUMNS - 1 ? cut : 0), rows, matrix, nullptr, vectors,
+            const bool is_last = place % PATCH_COLUMNS == PATCH_COLUMNS - 1;
+            multiply<Kind::PLAIN>(tiles.count() - (is_last ? cut : 0), rows, matrix, nullptr, vectors,
                                   products + place * tiles.count() * width, width);
         }
         transform_outputs(tiles, vectors, products, [=](int row, int column, int vector, Floats floats) AZ_LAMBDA {
@@ -299,7 +301,8 @@ public:
         features_ = Buffer<float>(padded * sizes.filters);
         inner_ = Buffer<float>(padded * sizes.filters);
         words_ = Buffer<Word>(std::size_t(std::max(PLACES * tiles_.count(), cells_)) * sizes.filters / WORD_CHANNELS);
-        products_ = Buffer<float>(std::max(std::size_t(PLACES) * tiles_.count() * 2 * LANES, std::size_t(cells_) * heads_));
+        const std::size_t products = std::size_t(PLACES) * tiles_.count() * 2 * LANES;
+        products_ = Buffer<float>(std::max(products, std::size_t(cells_) * heads_));
         head_words_ = Buffer<Word>(std::size_t(ROWS) * cells_ * heads_ / WORD_CHANNELS);
         hidden_ = Buffer<float>(std::size_t(ROWS) * hidden_units_);
         logits_ = Buffer<float>(std::size_t(ROWS) * actions_);

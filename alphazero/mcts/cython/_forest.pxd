@@ -76,7 +76,7 @@ cdef inline int32_t select_rows(
     on its way from memory, the others use the processor. What happens within a tree does not depend on it.
     """
     cdef const Forest* forest = <const Forest*>self
-    cdef int32_t row, status
+    cdef int32_t row, size, status
     cdef int32_t first = 0
     for row in range(count):
         nodes[row] = parents[row] = NO_NODE
@@ -84,12 +84,13 @@ cdef inline int32_t select_rows(
     if forest.leaves_per_tree > 1:
         return select_one_by_one(forest, trees, count, nodes, parents, actions)
     while first < count:
+        size = min(<int32_t>SIDE_BY_SIDE, count - first)
         status = select_side_by_side(
-            forest, trees + first, min(<int32_t>SIDE_BY_SIDE, count - first), nodes + first, parents + first, actions + first
+            forest, trees + first, size, nodes + first, parents + first, actions + first
         )
         if status != DONE:
             return status
-        first += SIDE_BY_SIDE
+        first += size
     return DONE
 
 
