@@ -5,7 +5,7 @@
 // Source: Lavin and Gray, 'Fast algorithms for convolutional neural networks' (2015): F(3, 3) along a column, nested
 // with F(2, 3) along a row. Y = A^T ((G g H^T) . (B^T d C)) D, of which G g H^T is computed beforehand
 // (winograd_engine.py). The points are 0, 1, -1/2, -2 and infinity, and 0, 1, -1 and infinity. (F(3, 3) both ways
-// multiplies less on some boards, and is off twice as much in bfloat16.)
+// multiplies less on some boards, and is off by a third to two thirds more in bfloat16.)
 //
 // For x86-64 as compiled by GCC or Clang; elsewhere `all_instructions` is empty.
 
