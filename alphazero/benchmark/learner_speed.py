@@ -89,7 +89,6 @@ def learner_at_work(config: Config, positions: int) -> Iterator[tuple[Learner, B
     That one lies where training copies a batch from.
     """
     device = resolve_device(config.inference.device)
-    torch.set_num_threads(max(1, config.training.threads))
     torch.manual_seed(config.run.seed)
     keep_freed_memory()
     game, training = get_game(config.run.game), config.training

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from alphazero.config import NetworkConfig
 from alphazero.errors import UserError
 from alphazero.games.game import Game, Line, require_winning_lines
+from alphazero.network import fused_training
 from alphazero.network.line_planes import LinePlanes
 
 # Standard deviation of the last layer of each head: the untrained prior is near uniform, the value near 0.
@@ -105,11 +106,11 @@ class PolicyValueNetwork(nn.Module):
         features = observations.to(self.plane_scale.dtype) * self.plane_scale
         if self.line_planes is not None:
             features = torch.cat([features, self.line_planes(observations)], dim=1)
-        features = torch.relu(self.stem(features))
+        features = self.stem(features)
         for block in self.blocks:
             features = block(features)
-        policy = torch.relu(self.policy_convolution(features)).flatten(1)
-        value = torch.relu(self.value_convolution(features)).flatten(1)
+        policy = self.policy_convolution(features).flatten(1)
+        value = self.value_convolution(features).flatten(1)
         value = torch.relu(self.value_hidden(value))
         owners = (
             None if self.ownership_output is None else self.ownership_output(value).unflatten(1, (-1, OWNERS))
@@ -126,7 +127,7 @@ class PolicyValueNetwork(nn.Module):
 
 
 class ConvolutionNorm(nn.Module):
-    """A convolution that keeps the board's size, then batch norm: [B, in, H, W] -> [B, F, H, W].
+    """A convolution that keeps the board's size, then batch norm and ReLU: [B, in, H, W] -> [B, F, H, W].
 
     Args:
         board: (H, W) if a bias for each filter and cell is to be added, 0 at first; None: no such bias.
@@ -144,16 +145,21 @@ class ConvolutionNorm(nn.Module):
         position_bias = None if board is None else nn.Parameter(torch.zeros(1, filters, *board))
         self.register_parameter("position_bias", position_bias)
 
-    def forward(self, features: Tensor) -> Tensor:
-        normalised: Tensor = self.norm(self.convolution(features))
-        if self.position_bias is None:
-            return normalised
-        # Under autocast a sum of two precisions would be float32, and so would all that follows.
-        position_bias = self.position_bias.to(normalised.dtype)
-        if self.training and normalised.is_cpu:
-            biased: Tensor = _AddToEachPosition.apply(normalised, position_bias)  # type: ignore[no-untyped-call]
-            return biased
-        return normalised + position_bias
+    def forward(self, features: Tensor, residual: Tensor | None = None) -> Tensor:
+        """Return relu(norm(convolution(features)) + position bias + residual); residual: [B, F, H, W]."""
+        if self.training and fused_training.is_usable(features):
+            return fused_training.convolution_norm(
+                features, self.convolution, self.norm, self.position_bias, residual
+            )
+        result: Tensor = self.norm(self.convolution(features))
+        if self.position_bias is not None:
+            # Under autocast a sum of two precisions would be float32, and so would all that follows.
+            position_bias = self.position_bias.to(result.dtype)
+            if self.training and result.is_cpu:
+                result = _AddToEachPosition.apply(result, position_bias)  # type: ignore[no-untyped-call]
+            else:
+                result = result + position_bias
+        return torch.relu(result if residual is None else residual + result)
 
 
 class _AddToEachPosition(torch.autograd.Function):
@@ -182,7 +188,8 @@ class ResidualBlock(nn.Module):
         self.second = ConvolutionNorm(filters, filters, 3, board)
 
     def forward(self, features: Tensor) -> Tensor:
-        return torch.relu(features + self.second(torch.relu(self.first(features))))
+        result: Tensor = self.second(self.first(features), residual=features)
+        return result
 
 
 def build_network(game: Game, config: NetworkConfig) -> PolicyValueNetwork:

@@ -92,7 +92,6 @@ class TrainingRun:
         self.counters = Counters()
         training = config.training
         self._cores = probe_hardware().cpu.usable_cores  # all for the learner while self-play is paused
-        torch.set_num_threads(max(1, training.threads))
         torch.manual_seed(config.run.seed)
         self.learner = Learner(build_network(self.game, config.network), training, self.device)
         self.replay_buffer = make_replay_buffer(config, self.game)
@@ -188,7 +187,7 @@ class TrainingRun:
                 self._store(episode, metrics)
             behind = owed > BACKLOG_STEPS
             pool.pause(behind)
-            self._use_threads(self._cores if behind else training.threads)
+            self.learner.threads = self._cores if behind else training.threads
             if owed:
                 self._train_step(self.learner, batches, metrics, self._fraction_done())
                 self._sampling_state = batches.random_state
@@ -206,11 +205,6 @@ class TrainingRun:
         self._save_curve_point()
         if metrics.seconds >= SHORTEST_INTERVAL_S:  # rates of less say nothing
             self._log_selfplay(pool, metrics, writer)
-
-    def _use_threads(self, threads: int) -> None:
-        """Let the learner compute with so many threads if the CPU is its device."""
-        if self.device.type == "cpu" and torch.get_num_threads() != max(1, threads):
-            torch.set_num_threads(max(1, threads))
 
     def _store(self, episode: Episode, metrics: RunMetrics) -> None:
         self.replay_buffer.add_episode(episode)
@@ -306,7 +300,7 @@ class TrainingRun:
         )
         training = replace(config.training, learning_rate=FINAL_RATE_SHARE * config.training.learning_rate)
         learner = Learner(network, training, self.device)
-        self._use_threads(self._cores)
+        learner.threads = self._cores
         sampling = generator(config.run.seed, "final network")
         uploader = batch_uploader(config.training, self.device)
         began = next_log = time.monotonic()

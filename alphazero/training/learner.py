@@ -21,11 +21,15 @@ from alphazero.network.guarded_engine import is_out_of_device_memory
 from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.training.device_batch import DeviceBatch, copy_to_device
 from alphazero.training.loss import Losses, ownership_loss, policy_value_loss
+from alphazero.training.network_copies import NetworkCopies
 from alphazero.training.targets import Batch
 
 _LOG = logging.getLogger(__name__)
 
 _SGD_MOMENTUM = 0.9  # Silver et al. (2017)
+_LEAST_ROWS_AT_ONCE = (
+    64  # of a piece of a batch that is worth a thread: calling its operators takes as long for fewer
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,9 @@ class Learner:
         agent: the network to play with, in evaluation mode only: the exponential moving average of the
             trained network's weights (`training.weight_average_decay`), or the trained network itself.
         steps: training steps done.
+        threads: that a step on a CPU is computed with; on from one of `config`, it may be changed between steps. Pieces
+            of at least 64 rows go through copies of the network at the same time then (`network_copies.py`), and
+            `most_rows` says of the step what it is.
         most_rows: rows that go through the network at once; None: the whole batch. Running out of device memory
             halves it: a step then adds up the gradients of several pieces, and is the same step but for batch
             norm and the means over positions that teach the policy and over cells that teach their owner, which each
@@ -94,6 +101,8 @@ class Learner:
         self.network = network.to(device)
         self.steps = 0
         self.most_rows: int | None = None
+        self.threads = max(1, config.threads)
+        self._copies: NetworkCopies | None = None
         self._config = config
         self._device = device
         on_cuda = device.type == "cuda"
@@ -220,28 +229,65 @@ class Learner:
         Returns the means of policy, value, ownership, total, policy entropy and target entropy, float32 [6].
         """
         self._optimizer.zero_grad(set_to_none=True)
-        means = torch.zeros(6, device=self._device)
-        for start in range(0, len(batch.observations), most_rows):
-            piece = DeviceBatch(*(tensor[start : start + most_rows] for tensor in batch))
-            share = len(piece.observations) / len(batch.observations)
-            losses, ownership = self._losses(piece)
-            total = losses.total + self._config.ownership_loss_weight * ownership
-            self._scaler.scale(share * total).backward()  # type: ignore[no-untyped-call]
-            scalars = (
-                losses.policy,
-                losses.value,
-                ownership,
-                total,
-                losses.policy_entropy,
-                losses.target_entropy,
+        rows = len(batch.observations)
+        copies = self._copies_for(rows)
+        if copies is not None:
+            pieces = [
+                DeviceBatch(*piece)
+                for piece in zip(*(tensor.chunk(copies.count) for tensor in batch), strict=True)
+            ]
+            parts = copies.gradients(
+                lambda network, number: self._add_gradients(network, pieces[number], rows)
             )
-            means += share * torch.stack([scalar.detach() for scalar in scalars])
-        return means
+        else:
+            parts = [
+                self._add_gradients(
+                    self.network, DeviceBatch(*(tensor[start : start + most_rows] for tensor in batch)), rows
+                )
+                for start in range(0, rows, most_rows)
+            ]
+        return torch.stack(parts).sum(0)
 
-    def _losses(self, batch: DeviceBatch) -> tuple[Losses, Tensor]:
+    def _add_gradients(self, network: PolicyValueNetwork, piece: DeviceBatch, rows: int) -> Tensor:
+        """Add the gradients of a piece of a batch of so many rows to those of `network`'s parameters.
+
+        Returns its part in the means that `_gradients` returns.
+        """
+        share = len(piece.observations) / rows
+        losses, ownership = self._losses(network, piece)
+        total = losses.total + self._config.ownership_loss_weight * ownership
+        self._scaler.scale(share * total).backward()  # type: ignore[no-untyped-call]
+        scalars = (
+            losses.policy,
+            losses.value,
+            ownership,
+            total,
+            losses.policy_entropy,
+            losses.target_entropy,
+        )
+        return share * torch.stack([scalar.detach() for scalar in scalars])
+
+    def _copies_for(self, rows: int) -> NetworkCopies | None:
+        """Return what computes so many rows in pieces at the same time, None if this thread is to compute them.
+
+        On a CPU: lets this thread compute with what the pieces do not take.
+        """
+        if self._device.type != "cpu":
+            return None
+        at_once = max(1, min(self.threads, rows // _LEAST_ROWS_AT_ONCE))
+        threads_here = self.threads if at_once == 1 else 1
+        if torch.get_num_threads() != threads_here:
+            torch.set_num_threads(threads_here)
+        if at_once == 1:
+            return None
+        if self._copies is None or self._copies.count != at_once:
+            self._copies = NetworkCopies(self.network, at_once, self.threads // at_once)
+        return self._copies
+
+    def _losses(self, network: PolicyValueNetwork, batch: DeviceBatch) -> tuple[Losses, Tensor]:
         """Return the losses of the policy and the value, and that of the ownership head, 0 without one."""
         with torch.autocast(self._device.type, dtype=self._half, enabled=self._half is not None):
-            policy_logits, values, owners = self.network.all_outputs(batch.observations)
+            policy_logits, values, owners = network.all_outputs(batch.observations)
         ownership = (
             values.new_zeros(()) if owners is None else ownership_loss(owners, batch.ownership_targets)
         )

@@ -267,6 +267,70 @@ def test_out_of_device_memory_splits_the_batch_and_the_step_stays_the_same() -> 
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
+def learner_of_normed_network(threads: int, use_amp: bool) -> Learner:
+    torch.manual_seed(0)
+    size = NetworkConfig(blocks=1, filters=16, position_bias=True, ownership_head=True)
+    config = dataclasses.replace(CONFIG, threads=threads, use_amp=use_amp)
+    return Learner(build_network(GAME, size), config, CPU)
+
+
+def test_threads_compute_pieces_of_a_batch_that_add_up_to_the_step() -> None:
+    rows = 150
+    together, in_turn = (learner_of_normed_network(threads, use_amp=False) for threads in (2, 1))
+    in_turn.most_rows = rows // 2
+    for step in range(3):
+        batch = fixed_batch(step, rows)
+        record, expected = (learner.train_step(batch, 0.0) for learner in (together, in_turn))
+        assert vars(record) == pytest.approx(vars(expected), rel=1e-6)
+    one, other = together.network.state_dict(), in_turn.network.state_dict()
+    for name, _ in together.network.named_parameters():
+        assert torch.equal(one[name], other[name]), name
+    # Of the statistics together's are means over pieces, in_turn's have moved once for each piece.
+    means = [name for name in one if name.endswith("running_mean")]
+    assert any(not torch.equal(one[name], other[name]) for name in means)
+    assert torch.get_num_threads() == 1
+
+
+def test_threads_repeat_bit_for_bit() -> None:
+    first, second = (learner_of_normed_network(2, use_amp=True) for _ in range(2))
+    for step in range(5):
+        records = [learner.train_step(fixed_batch(step, 200), 0.0) for learner in (first, second)]
+        assert records[0] == records[1]
+    one, other = first.network.state_dict(), second.network.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_statistics_of_threads_are_the_mean_of_those_of_their_pieces() -> None:
+    learner = learner_of_normed_network(2, use_amp=False)
+    batch = fixed_batch(0, 128)
+    halves = []
+    for start in (0, 64):
+        half = learner_of_normed_network(1, use_amp=False)
+        half.train_step(Batch(*(array[start : start + 64] for array in vars(batch).values())), 0.0)
+        halves.append(half.network.state_dict())
+    learner.train_step(batch, 0.0)
+    for name, buffer in learner.network.named_buffers():
+        if buffer.is_floating_point():
+            expected = (halves[0][name] + halves[1][name]) / 2 if name in halves[0] else buffer
+            torch.testing.assert_close(buffer, expected, msg=name)
+
+
+def test_pieces_too_small_for_a_thread_stay_together() -> None:
+    few, one = learner_of_normed_network(2, use_amp=False), learner_of_normed_network(1, use_amp=False)
+    record, expected = (learner.train_step(fixed_batch(0, 127), 0.0) for learner in (few, one))
+    assert vars(record) == pytest.approx(vars(expected), rel=1e-5)
+
+
+def test_what_goes_wrong_in_a_thread_is_said_and_nothing_moves() -> None:
+    learner = learner_of_normed_network(2, use_amp=False)
+    before = [parameter.clone() for parameter in learner.network.parameters()]
+    batch = fixed_batch(0, 128)
+    batch.value_targets[100] = np.nan
+    with pytest.raises(UserError, match=r"training step 1 is not finite"):
+        learner.train_step(batch, 0.0)
+    assert all(map(torch.equal, before, learner.network.parameters()))
+
+
 def test_no_memory_for_a_single_row_is_said_and_nothing_moves() -> None:
     learner = learner_with_memory_for(0)
     before = [parameter.clone() for parameter in learner.network.parameters()]
