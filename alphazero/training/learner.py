@@ -27,9 +27,8 @@ from alphazero.training.targets import Batch
 _LOG = logging.getLogger(__name__)
 
 _SGD_MOMENTUM = 0.9  # Silver et al. (2017)
-_LEAST_ROWS_AT_ONCE = (
-    64  # of a piece of a batch that is worth a thread: calling its operators takes as long for fewer
-)
+# Of a piece of a batch that is worth a thread: calling its operators takes as long for fewer rows.
+_LEAST_ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,9 @@ class Learner:
         agent: the network to play with, in evaluation mode only: the exponential moving average of the
             trained network's weights (`training.weight_average_decay`), or the trained network itself.
         steps: training steps done.
-        threads: that a step on a CPU is computed with; on from one of `config`, it may be changed between steps. Pieces
-            of at least 64 rows go through copies of the network at the same time then (`network_copies.py`), and
-            `most_rows` says of the step what it is.
+        threads: that a step on a CPU is computed with, `config.threads` at first; may be changed between steps.
+            Pieces of at least 64 rows go through copies of the network at the same time (`network_copies.py`); each
+            then has for itself what `most_rows` says of pieces.
         most_rows: rows that go through the network at once; None: the whole batch. Running out of device memory
             halves it: a step then adds up the gradients of several pieces, and is the same step but for batch
             norm and the means over positions that teach the policy and over cells that teach their owner, which each
@@ -234,7 +233,7 @@ class Learner:
         if copies is not None:
             pieces = [
                 DeviceBatch(*piece)
-                for piece in zip(*(tensor.chunk(copies.count) for tensor in batch), strict=True)
+                for piece in zip(*(tensor.tensor_split(copies.count) for tensor in batch), strict=True)
             ]
             parts = copies.gradients(
                 lambda network, number: self._add_gradients(network, pieces[number], rows)
