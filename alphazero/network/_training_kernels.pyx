@@ -25,12 +25,12 @@ cdef extern from "alphazero/network/training_kernels.h" namespace "az::training"
     int WEIGHT_LANES
     cpp_bool native_here "az::training::here"()
     void native_forward "az::training::norm_forward"(
-        const Shape&, const Norm&, const Half*, const Half*, Half*, float*, float*)
+        const Shape&, const Norm&, const Half*, const Half*, Half*, float*, float*) except +
     void native_backward "az::training::norm_backward"(
         const Shape&, const float*, const Half*, const Half*, const float*, const float*, const Half*, Half*, float*,
-        float*, float*, Half*)
+        float*, float*, Half*) except +
     void native_weight_gradient "az::training::weight_gradient"(
-        size_t, size_t, size_t, size_t, size_t, const Half*, const Half*, float*)
+        size_t, size_t, size_t, size_t, size_t, const Half*, const Half*, float*) except +
 
 
 WEIGHT_FILTERS_MULTIPLE = WEIGHT_LANES  # of `weight_gradient`
