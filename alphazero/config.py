@@ -177,7 +177,7 @@ class TrainingConfig:
     symmetries: bool = True  # train on a random symmetry of each position
     use_amp: bool = True  # half precision on CUDA, and on CPUs with bfloat16 instructions
     pinned_memory: bool = True  # page-locked batches on CUDA, copied while the step before computes
-    threads: int = 1  # CPU threads of the learner; pieces of at least 64 rows of a batch are computed side by side
+    threads: int = 1  # CPU threads of the learner: each computes a piece of the batch, of at least 64 rows
     replay_capacity: int = 500_000  # positions kept (paper: 1 million games)
     replay_ratio: float = 4.0  # positions trained / positions generated, held by counting
     min_positions: int = 5_000  # positions generated before the first step
