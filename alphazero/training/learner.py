@@ -230,21 +230,17 @@ class Learner:
         self._optimizer.zero_grad(set_to_none=True)
         rows = len(batch.observations)
         copies = self._copies_for(rows)
-        if copies is not None:
-            pieces = [
-                DeviceBatch(*piece)
-                for piece in zip(*(tensor.tensor_split(copies.count) for tensor in batch), strict=True)
-            ]
+        count = math.ceil(rows / most_rows) if copies is None else copies.count
+        pieces = [
+            DeviceBatch(*piece)
+            for piece in zip(*(tensor.tensor_split(count) for tensor in batch), strict=True)
+        ]
+        if copies is None:
+            parts = [self._add_gradients(self.network, piece, rows) for piece in pieces]
+        else:
             parts = copies.gradients(
                 lambda network, number: self._add_gradients(network, pieces[number], rows)
             )
-        else:
-            parts = [
-                self._add_gradients(
-                    self.network, DeviceBatch(*(tensor[start : start + most_rows] for tensor in batch)), rows
-                )
-                for start in range(0, rows, most_rows)
-            ]
         return torch.stack(parts).sum(0)
 
     def _add_gradients(self, network: PolicyValueNetwork, piece: DeviceBatch, rows: int) -> Tensor:
