@@ -7,12 +7,12 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from alphazero.commands.workers_option import add_workers_option, worker_count
-from alphazero.config import Config, EvaluationConfig
+from alphazero.config import Config, EvaluationConfig, SearchConfig
 from alphazero.config_loading import load_config
 from alphazero.errors import UserError
 from alphazero.evaluation.agents import Agent, Setting, parse_agent
@@ -28,6 +28,7 @@ from alphazero.evaluation.solved_positions import SolvedPosition, load_positions
 from alphazero.evaluation.workers import WorkerPool
 from alphazero.folders import require_writable
 from alphazero.network.engines import resolve_device
+from alphazero.run.run_files import run_config
 
 _EPILOG = """examples:
   alphazero evaluate model.safetensors --against random pure_mcts earlier.safetensors
@@ -56,6 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"simulations a move, without root noise, at temperature 0 (default: {defaults.simulations})",
     )
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE.toml",
+        help="the run's configuration, of which CHECKPOINT takes how it searches (default: config.toml in the run's "
+        "folder; of a CHECKPOINT outside one: the default search, which is the paper's)",
+    )
     add_workers_option(parser)
     parser.add_argument(
         "--seed", type=_number(0), metavar="N", help="of openings and random players (default: 0)"
@@ -76,12 +84,6 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER",
         help="before and after, learning curve and matches from the weights that the run kept",
-    )
-    group.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE.toml",
-        help="the run's configuration (default: config.toml in its folder)",
     )
 
 
@@ -150,16 +152,20 @@ def _run_run(arguments: argparse.Namespace) -> int:
     require_writable(out, "choose another --out")
     workers = worker_count(arguments, config.inference.device)
     evaluation = evaluate_run(arguments.run, config, workers, ProgressLines())
-    extra = {"run": str(arguments.run), "seed": config.run.seed, "device": config.inference.device}
+    extra = {
+        "run": str(arguments.run),
+        "seed": config.run.seed,
+        "device": config.inference.device,
+        "search": asdict(replace(config.search, simulations=config.evaluation.simulations)),
+    }
     return _finish(arguments, evaluation, extra, out)
 
 
 def _run_agent(arguments: argparse.Namespace) -> int:
-    if arguments.config is not None:
-        raise UserError("--config goes with --run FOLDER; leave it out for a CHECKPOINT")
     config = _with_arguments(Config(), arguments)
     seed, evaluation_config = config.run.seed, config.evaluation
     agent = parse_agent(arguments.agent, seed=seed)
+    search, search_note = _search_of(agent, arguments.config)
     opponents = [parse_agent(text, agent.game, seed) for text in arguments.against]
     for text, opponent in zip(arguments.against, opponents, strict=True):
         if opponent.game != agent.game:
@@ -174,10 +180,11 @@ def _run_agent(arguments: argparse.Namespace) -> int:
     if arguments.out is not None:
         require_writable(arguments.out, "choose another --out")
     setting = Setting(
-        search=replace(config.search, simulations=evaluation_config.simulations),
+        search=replace(search, simulations=evaluation_config.simulations),
         inference=config.inference,
         pure_mcts_simulations=evaluation_config.pure_mcts_simulations,
     )
+    print(f"search: {search_note}", file=sys.stderr, flush=True)
     with WorkerPool(worker_count(arguments, config.inference.device)) as pool:
         evaluation = evaluate_agent(
             Session(pool, setting, ProgressLines()),
@@ -189,8 +196,32 @@ def _run_agent(arguments: argparse.Namespace) -> int:
             evaluation_config.opening_moves,
             seed,
         )
-    extra = {"checkpoint": arguments.agent, "seed": seed, "device": config.inference.device}
+    extra = {
+        "checkpoint": arguments.agent,
+        "seed": seed,
+        "device": config.inference.device,
+        "search": asdict(setting.search),
+        "search_note": search_note,
+    }
     return _finish(arguments, evaluation, extra, arguments.out)
+
+
+def _search_of(agent: Agent, file: Path | None) -> tuple[SearchConfig, str]:
+    """Return how `agent` searches, and a sentence about where that stands: `file`, or the run that its weights lie in.
+
+    Raises UserError if it stands in a file that is damaged or of another game.
+    """
+    if file is None and agent.path is not None:
+        file = run_config(agent.path)
+    if file is None:
+        return (
+            SearchConfig(),
+            "the default settings, which are the paper's (--config FILE.toml takes a run's)",
+        )
+    config = load_config(file)
+    if config.run.game != agent.game:
+        raise UserError(f"{file} is of a run of {config.run.game}, but {agent.name} plays {agent.game}")
+    return config.search, f"as {file} says"
 
 
 class ProgressLines:

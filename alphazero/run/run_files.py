@@ -16,6 +16,7 @@ from alphazero.hardware.probe import probe_hardware
 from alphazero.metrics.provenance import collect_provenance
 
 CONFIG_NAME = "config.toml"
+PROVENANCE_NAME = "provenance.json"
 SUMMARY_NAME = "training.json"
 
 
@@ -54,8 +55,20 @@ def write_particulars(config: Config, run_folder: Path) -> None:
     """Write the configuration, where the code came from, and the machine."""
     with writing_to(run_folder):
         save_config(config, run_folder / CONFIG_NAME)
-    write_json(run_folder, "provenance.json", collect_provenance())
+    write_json(run_folder, PROVENANCE_NAME, collect_provenance())
     write_json(run_folder, "hardware.json", probe_hardware().to_json())
+
+
+def run_config(weights: Path) -> Path | None:
+    """Return the configuration of the run whose folder `weights` is or lies in, None if it does not.
+
+    weights: a weights file, a checkpoint, or a folder of checkpoints.
+    """
+    path = weights.absolute()
+    for folder in (path, *path.parents[:2]):  # RUN/weights/step-00000100.safetensors, RUN/step-00000100
+        if (folder / CONFIG_NAME).exists() and (folder / PROVENANCE_NAME).exists():
+            return folder / CONFIG_NAME
+    return None
 
 
 def write_json(run_folder: Path, name: str, record: Mapping[str, Any]) -> None:

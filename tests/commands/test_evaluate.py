@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from alphazero.cli import main
 from alphazero.commands.evaluate import ProgressLines
+from alphazero.config import Config, NetworkConfig, RunConfig, SearchConfig
+from alphazero.config_loading import save_config
+from alphazero.games.registry import get_game
+from alphazero.network.resnet import build_network
+from alphazero.run.run_files import write_particulars
+from alphazero.training.weights_file import save_weights
 
 TINY = ["--positions-per-set", "2", "--simulations", "8", "--workers", "0", "--device", "cpu"]
 
@@ -51,6 +58,38 @@ def test_random_against_itself_needs_no_network(capsys: pytest.CaptureFixture[st
     assert "random - random (2)" in capsys.readouterr().out
 
 
+def test_a_checkpoint_searches_as_its_run_did(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    less = replace(Config(), search=replace(SearchConfig(), c_puct_init=0.7))
+    folder = tmp_path / "run"
+    (folder / "weights").mkdir(parents=True)
+    weights, elsewhere = (
+        folder / "weights" / "step-00000001.safetensors",
+        tmp_path / "step-00000001.safetensors",
+    )
+    save_weights(weights, build_network(get_game("connect_four"), NetworkConfig(blocks=1, filters=4)))
+    elsewhere.write_bytes(weights.read_bytes())
+    write_particulars(less, folder)
+
+    def c_puct(*words: str) -> float:
+        assert evaluate(*words, *TINY, "--json") == 0
+        printed = capsys.readouterr()
+        assert f"search: {json.loads(printed.out)['search_note']}" in printed.err
+        return float(json.loads(printed.out)["search"]["c_puct_init"])
+
+    assert c_puct(str(weights)) == 0.7
+    assert c_puct(str(elsewhere)) == SearchConfig().c_puct_init
+    assert c_puct(str(elsewhere), "--config", str(folder / "config.toml")) == 0.7
+    (folder / "provenance.json").unlink()  # not a run's folder then, whatever its config.toml may be
+    assert c_puct(str(weights)) == SearchConfig().c_puct_init
+
+
+def test_another_games_configuration_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    config = replace(Config(), run=replace(RunConfig(), game="tic_tac_toe"))
+    save_config(config, tmp_path / "config.toml")
+    assert evaluate("untrained:connect_four", *TINY, "--config", str(tmp_path / "config.toml")) == 2
+    assert "of a run of tic_tac_toe, but untrained plays connect_four" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -63,7 +102,7 @@ def test_random_against_itself_needs_no_network(capsys: pytest.CaptureFixture[st
         (["untrained:connect_four", "--against", "random:tic_tac_toe"], "give agents of one game"),
         (["untrained:tic_tac_toe", "--positions", "x.csv"], "holds Connect Four positions"),
         (["untrained:connect_four", "--positions", "absent.csv"], "cannot read positions from absent.csv"),
-        (["untrained:connect_four", "--config", "x.toml"], "--config goes with --run"),
+        (["untrained:connect_four", "--config", "absent.toml"], "absent.toml"),
         (["--run", "absent", "--against", "random"], "leave out --against"),
         (["--run", "absent"], "absent"),
         (["untrained:connect_four", "--device", "tpu"], "tpu"),
