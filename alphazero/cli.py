@@ -22,6 +22,7 @@ COMMANDS = {
     "config": "show the resolved configuration of a run, and where each value came from",
     "train": "train an agent: self-play and learning side by side",
     "evaluate": "score a checkpoint on solved positions and in matches",
+    "play": "play against an agent in the terminal, or ask it about a position",
     "report": "write the self-contained HTML page of a training run",
     "measure": "measure one part of the suite by itself: tree, rules, inference, selfplay, scaling, learner",
     "rate": "rate a run's checkpoints against random play, pure MCTS of several budgets, and one another",

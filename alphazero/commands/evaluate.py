@@ -11,8 +11,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from alphazero.commands.agent_search import add_config_option, search_of
 from alphazero.commands.workers_option import add_workers_option, worker_count
-from alphazero.config import Config, EvaluationConfig, SearchConfig
+from alphazero.config import Config, EvaluationConfig
 from alphazero.config_loading import load_config
 from alphazero.errors import UserError
 from alphazero.evaluation.agents import Agent, Setting, parse_agent
@@ -28,7 +29,6 @@ from alphazero.evaluation.solved_positions import SolvedPosition, load_positions
 from alphazero.evaluation.workers import WorkerPool
 from alphazero.folders import require_writable
 from alphazero.network.engines import resolve_device
-from alphazero.run.run_files import run_config
 
 _EPILOG = """examples:
   alphazero evaluate model.safetensors --against random pure_mcts earlier.safetensors
@@ -57,13 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"simulations a move, without root noise, at temperature 0 (default: {defaults.simulations})",
     )
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: auto)")
-    parser.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE.toml",
-        help="the run's configuration, of which CHECKPOINT takes how it searches (default: config.toml in the run's "
-        "folder; of a CHECKPOINT outside one: the default search, which is the paper's)",
-    )
+    add_config_option(parser)
     add_workers_option(parser)
     parser.add_argument(
         "--seed", type=_number(0), metavar="N", help="of openings and random players (default: 0)"
@@ -165,7 +159,7 @@ def _run_agent(arguments: argparse.Namespace) -> int:
     config = _with_arguments(Config(), arguments)
     seed, evaluation_config = config.run.seed, config.evaluation
     agent = parse_agent(arguments.agent, seed=seed)
-    search, search_note = _search_of(agent, arguments.config)
+    search, search_note = search_of(agent, arguments.config)
     opponents = [parse_agent(text, agent.game, seed) for text in arguments.against]
     for text, opponent in zip(arguments.against, opponents, strict=True):
         if opponent.game != agent.game:
@@ -204,24 +198,6 @@ def _run_agent(arguments: argparse.Namespace) -> int:
         "search_note": search_note,
     }
     return _finish(arguments, evaluation, extra, arguments.out)
-
-
-def _search_of(agent: Agent, file: Path | None) -> tuple[SearchConfig, str]:
-    """Return how `agent` searches, and a sentence about where that stands: `file`, or the run that its weights lie in.
-
-    Raises UserError if it stands in a file that is damaged or of another game.
-    """
-    if file is None and agent.path is not None:
-        file = run_config(agent.path)
-    if file is None:
-        return (
-            SearchConfig(),
-            "the default settings, which are the paper's (--config FILE.toml takes a run's)",
-        )
-    config = load_config(file)
-    if config.run.game != agent.game:
-        raise UserError(f"{file} is of a run of {config.run.game}, but {agent.name} plays {agent.game}")
-    return config.search, f"as {file} says"
 
 
 class ProgressLines:

@@ -18,6 +18,7 @@ from alphazero.config import SearchConfig
 from alphazero.evaluation.best_moves import BestMove, find_best_moves
 from alphazero.evaluation.rollouts import RandomRollouts, StreamArray, random_below
 from alphazero.games.game import ByteArray, Game, IntArray, PythonStates, States
+from alphazero.mcts.backend import RootStatistics
 from alphazero.mcts.search import BatchedSearch, Evaluator, LogitArray
 from alphazero.network.cached_evaluator import CachedEvaluator
 
@@ -142,6 +143,12 @@ class NetworkPlayer:
             return self.evaluate(self._search.observations[:rows])
 
         return find_best_moves(self._search, positions, evaluate_leaves, self.simulations, classes, on_answer)
+
+    def root_statistics(self, position: Position) -> RootStatistics:
+        """Return what the whole search of one position, not terminal, finds out about its moves."""
+        self._search.set_position(0, position)
+        self._search.search(np.zeros(1, np.int32), self.evaluate)
+        return self._search.root_statistics(0)
 
 
 class PureMctsPlayer:
