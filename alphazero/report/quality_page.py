@@ -197,6 +197,7 @@ def plot_differences(document: Document, theme: Theme) -> Figure | None:
             axes.hlines(place, scale * low, scale * high, color=color, linewidth=4, alpha=0.6)
             axes.plot(scale * entry["value"], place, "o", color=color, markersize=6)
         axes.set_title(find_metric(name).label, fontsize=9.5)
+        axes.locator_params(axis="x", nbins=3)  # more labels of three decimals would touch
         axes.grid(False, axis="y")
     panels[0].set_yticks(list(places), [variant["title"] for variant in compared])
     panels[0].set_ylim(len(compared) - 0.5, -0.5)
