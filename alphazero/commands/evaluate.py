@@ -16,7 +16,7 @@ from alphazero.commands.workers_option import add_workers_option, worker_count
 from alphazero.config import Config, EvaluationConfig
 from alphazero.config_loading import load_config
 from alphazero.errors import UserError
-from alphazero.evaluation.agents import Agent, Setting, parse_agent
+from alphazero.evaluation.agents import AGENT_WORDS, Agent, Setting, parse_agent
 from alphazero.evaluation.files import evaluation_record, format_evaluation, write_evaluation
 from alphazero.evaluation.run import (
     Evaluation,
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "agent",
         nargs="?",
         metavar="CHECKPOINT",
-        help="a checkpoint folder, a .safetensors file, untrained:GAME, random:GAME or pure_mcts:GAME",
+        help=AGENT_WORDS,
     )
     _add_run_arguments(parser)
     _add_match_arguments(parser)

@@ -11,7 +11,7 @@ import numpy as np
 from alphazero.commands.agent_search import add_config_option, search_of
 from alphazero.config import EvaluationConfig, InferenceConfig
 from alphazero.errors import UserError
-from alphazero.evaluation.agents import Setting, make_player, parse_agent
+from alphazero.evaluation.agents import AGENT_WORDS, Setting, make_player, parse_agent
 from alphazero.evaluation.players import NetworkPlayer, Player
 from alphazero.games.game import Game, IllegalMoveError
 from alphazero.games.registry import get_game
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "agent",
         metavar="AGENT",
-        help="a checkpoint folder, a .safetensors file, untrained:GAME, random:GAME or pure_mcts:GAME",
+        help=AGENT_WORDS,
     )
     parser.add_argument("--second", action="store_true", help="the agent makes the first move, not you")
     parser.add_argument(

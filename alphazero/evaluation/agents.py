@@ -34,6 +34,7 @@ RANDOM = "random"
 PURE_MCTS = "pure_mcts"
 PERFECT = "perfect"
 POLICY = "policy"
+AGENT_WORDS = "a checkpoint folder, a .safetensors file, untrained:GAME, random:GAME or pure_mcts:GAME"  # what `parse_agent` takes
 
 
 @dataclass(frozen=True)
