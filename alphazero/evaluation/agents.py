@@ -34,7 +34,8 @@ RANDOM = "random"
 PURE_MCTS = "pure_mcts"
 PERFECT = "perfect"
 POLICY = "policy"
-AGENT_WORDS = "a checkpoint folder, a .safetensors file, untrained:GAME, random:GAME or pure_mcts:GAME"  # what `parse_agent` takes
+# What `parse_agent` takes, in words.
+AGENT_WORDS = "a checkpoint folder, a .safetensors file, untrained:GAME, random:GAME or pure_mcts:GAME"
 
 
 @dataclass(frozen=True)
