@@ -68,7 +68,8 @@ class InferenceServer:
     Args:
         request_queue: where `InferenceRequest`s come from; anything with `get` and `get_nowait` of
             `queue.Queue`.
-        response_queues: one for each actor, by its index; anything with `put`.
+        response_queues: one for each actor, by its index; anything with a `put` that has read or copied the arrays
+            when it returns: the engine may write its next answer in the same place.
         weight_queue: where (version, weights) come from; the newest is used from the next batch on.
         network: its present weights count as version 0.
         device: "cpu", "cuda" or "cuda:N".

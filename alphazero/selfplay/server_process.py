@@ -13,6 +13,7 @@ from alphazero.games.registry import get_game
 from alphazero.selfplay.actor import group_shape
 from alphazero.selfplay.reports import ServerReport, WorkerFailure
 from alphazero.selfplay.stop_signals import ignore_stop_signals
+from alphazero.selfplay.transport.pickled_queue import QueueResponses
 from alphazero.selfplay.transport.shared_memory import (
     SharedMemoryRequestQueue,
     SharedMemoryResponseQueue,
@@ -69,7 +70,8 @@ def _serve(spec: ServerSpec) -> None:
             for actor, connection in enumerate(connections)
         ]
     else:
-        requests, responses = spec.requests, spec.responses
+        requests = spec.requests
+        responses = [QueueResponses(queue) for queue in spec.responses]
     server = InferenceServer(
         requests,
         responses,

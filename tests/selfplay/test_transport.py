@@ -10,7 +10,7 @@ import pytest
 from alphazero.selfplay.transport.caching import CachingClient
 from alphazero.selfplay.transport.local import LocalClient
 from alphazero.selfplay.transport.messages import InferenceResponse, SelfPlayStopped
-from alphazero.selfplay.transport.pickled_queue import QueueClient
+from alphazero.selfplay.transport.pickled_queue import QueueClient, QueueResponses
 from alphazero.selfplay.transport.shared_memory import (
     SharedMemoryClient,
     SharedMemoryRequestQueue,
@@ -183,11 +183,25 @@ def test_the_queue_transport_carries_copies():
     request = requests.get(timeout=5)
     assert request.actor == 1 and request.observations.tolist() == [[[[3] * 3] * 3] * 2] * 2
     logits, values = answer(request.observations)
-    responses.put(InferenceResponse(0, request.ticket, logits, values, 4))
+    QueueResponses(responses).put(InferenceResponse(0, request.ticket, logits, values, 4))
     assert client.receive(0).weights_version == 4
     mine.send("stop")
     with pytest.raises(SelfPlayStopped):
         client.receive(0)
+
+
+def test_an_engine_that_writes_its_next_answer_in_the_same_place_does_not_change_the_one_before():
+    """A `multiprocessing.Queue` pickles later; this one never does, so what it holds is what was put."""
+    pending = queue.Queue()
+    responses = QueueResponses(pending)
+    logits, values = np.zeros((2, ACTIONS), np.float32), np.zeros(2, np.float32)
+    for ticket in range(3):
+        logits[:], values[:] = ticket, ticket
+        responses.put(InferenceResponse(0, ticket, logits, values, 4))
+    for ticket in range(3):
+        response = pending.get_nowait()
+        assert response.ticket == ticket
+        assert (response.policy_logits == ticket).all() and (response.values == ticket).all()
 
 
 def test_the_board_shows_the_newest_weights():

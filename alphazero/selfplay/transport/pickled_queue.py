@@ -21,6 +21,18 @@ from alphazero.selfplay.transport.messages import (
 )
 
 
+class QueueResponses:
+    """The server's end of one actor's responses."""
+
+    def __init__(self, responses: Any) -> None:
+        self._responses = responses
+
+    def put(self, response: InferenceResponse) -> None:
+        # Copies: the queue pickles in a thread of its own, when the engine may be writing its next answer there.
+        policy_logits, values = response.policy_logits.copy(), response.values.copy()
+        self._responses.put(response._replace(policy_logits=policy_logits, values=values))
+
+
 class QueueClient:
     """The actor's end; an `EvaluationClient` over a shared request queue and its own response queue."""
 
