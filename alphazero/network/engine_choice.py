@@ -53,11 +53,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """The engine that 'auto' stands for here, and all that were tried."""
+    """The engine that 'auto' stands for here, and all that were tried.
+
+    in_float32: none of them answered closely enough as float32 does: the engine is to compute in it.
+    """
 
     name: str
     batch_size: int
     candidates: tuple[Candidate, ...]
+    in_float32: bool = False
 
     def sentence(self) -> str:
         """Return what a person should be told."""
@@ -73,8 +77,10 @@ class EngineChoice:
                     f"(p99 of the difference to float32: prior {candidate.prior_difference:.4f}, "
                     f"value {candidate.value_difference:.4f})"
                 )
-        return f"engine {self.name}, by a short measurement in batches of {self.batch_size}: " + "; ".join(
-            tried
+        precision = " in float32" if self.in_float32 else ""
+        return (
+            f"engine {self.name}{precision}, by a short measurement in batches of {self.batch_size}: "
+            + "; ".join(tried)
         )
 
 
@@ -85,7 +91,7 @@ def choose_engine(
     observations: Observations,
     clock: Callable[[], float] = time.perf_counter,
 ) -> EngineChoice:
-    """Return the fastest of the engines `names` that answers as float32 does; "eager" if none does.
+    """Return the fastest of the engines `names` that answers as float32 does; "eager" in float32 if none does.
 
     Args:
         names: the rule's own choice first.
@@ -122,13 +128,12 @@ def choose_engine(
         Candidate(**{**vars(candidate), "evaluations_per_second": medians.get(candidate.name)})
         for candidate in candidates.values()
     )
-    return EngineChoice(_fastest(medians), len(observations), tried)
+    name = _fastest(medians) if medians else "eager"
+    return EngineChoice(name, len(observations), tried, in_float32=not medians)
 
 
 def _fastest(medians: dict[str, float]) -> str:
     """Return the first unless another is clearly faster."""
-    if not medians:
-        return "eager"
     first = next(iter(medians))
     best = max(medians, key=lambda name: medians[name])
     return best if medians[best] >= CLEARLY_FASTER * medians[first] else first

@@ -15,6 +15,9 @@ and answers that are not finite.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import torch
 
 from alphazero.config import SIMULATED_PREFIX
@@ -87,6 +90,8 @@ def make_engine(
         engine = OpenVinoEngine(network, resolved, max_batch, half=use_amp)
     elif name == "compiled" and resolved.type == "cpu":
         engine = CompiledEngine(network, max_batch, half=use_amp)
+    elif resolved.type != "cuda":
+        raise UserError("engine 'graphs' needs a CUDA device; on a CPU use 'frozen', 'eager' or 'auto'")
     else:
         compiled = name == "compiled"
         engine = GraphsEngine(network, resolved, use_amp, pinned_memory, max_batch, compiled)
@@ -130,9 +135,31 @@ def resolve_device(device: str) -> torch.device:
             f"device {device!r} was asked for, but torch sees no CUDA device; "
             "use device = 'auto' or 'cpu', or check the driver with `alphazero detect`"
         )
-    if device == "cuda":
-        return torch.device("cuda", 0)
     count = torch.cuda.device_count()
-    if resolved.index >= count:
+    index = resolved.index or 0
+    if index >= count:
         raise UserError(f"there is no {device!r}: torch sees {count} CUDA device(s), numbered from 0")
-    return resolved
+    capability, built_for = torch.cuda.get_device_capability(index), torch.cuda.get_arch_list()
+    if not has_code_for(capability, built_for):
+        raise UserError(
+            f"{torch.cuda.get_device_name(index)} has compute capability {capability[0]}.{capability[1]}, and torch "
+            f"{torch.__version__} has code for {', '.join(built_for)} only; install torch for another CUDA "
+            "(docs/install.md), or set inference.device = 'cpu'"
+        )
+    return torch.device("cuda", index)
+
+
+def has_code_for(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
+    """Return whether a GPU runs what torch was built for, as `torch.cuda.get_arch_list` names it.
+
+    sm_86 is machine code for 8.6 to 8.9, sm_90a for 9.0 alone; compute_90 is compiled for 9.0 and all that came
+    later. True where no name is of this kind (other vendors).
+    """
+    known = [re.fullmatch(r"(sm|compute)_(\d+)(\d)([a-z]?)", name) for name in built_for]
+    named = [match for match in known if match]
+    return not named or any(
+        (major, minor) == capability
+        if suffix
+        else (major, minor) <= capability and (kind == "compute" or major == capability[0])
+        for kind, major, minor, suffix in ((m[1], int(m[2]), int(m[3]), m[4]) for m in named)
+    )

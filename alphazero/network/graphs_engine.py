@@ -16,13 +16,13 @@ What a graph launches is the folded network as PyTorch runs it, or as torch.comp
 from __future__ import annotations
 
 from collections import deque
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from alphazero.errors import UserError
 from alphazero.network.compiled_engine import CompiledNetwork
 from alphazero.network.eager_engine import half_precision
 from alphazero.network.engine_protocol import FloatArray, Observations
@@ -86,8 +86,6 @@ class GraphsEngine:
         max_batch: int,
         compiled: bool = False,
     ) -> None:
-        if device.type != "cuda":
-            raise UserError("engine 'graphs' needs a CUDA device; on a CPU use 'frozen', 'eager' or 'auto'")
         self.name = "compiled" if compiled else "graphs"
         self._device = device
         self._pinned_memory = pinned_memory
@@ -151,7 +149,10 @@ class GraphsEngine:
         self._compute.synchronize()
 
     def _compile(self, network: FoldedNetwork, rows: int) -> CompiledNetwork:
-        with torch.cuda.device(self._device), _cudnn_flags():  # as in `_capture`, which compiles nothing then
+        with (
+            torch.cuda.device(self._device),
+            _timed_algorithms(),
+        ):  # as in `_capture`, which compiles nothing then
             return CompiledNetwork(network, self._shape, rows, self._device)
 
     @torch.inference_mode()
@@ -211,23 +212,36 @@ class GraphsEngine:
         return self._graphs[bucket]
 
     def _capture(self, rows: int) -> _CapturedGraph:
-        self._compute.wait_stream(torch.cuda.current_stream(self._device))
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(self._device), _cudnn_flags():
-            with torch.cuda.stream(self._compute):
-                for _ in range(_WARM_UP_PASSES):
-                    self._network(self._graph_in[:rows])
-            self._compute.synchronize()
-            # thread_local: a thread that pins memory or allocates meanwhile does not break the capture
-            with torch.cuda.graph(
-                graph, pool=self._graph_pool, stream=self._compute, capture_error_mode="thread_local"
-            ):
-                logits, values = self._network(self._graph_in[:rows])
-                self._graph_logits[:rows].copy_(logits)
-                self._graph_values[:rows].copy_(values)
+        before = torch.cuda.current_stream(self._device)
+        self._compute.wait_stream(before)
+        try:
+            # The stream once more, around all: what fails at the end of a capture leaves another one behind.
+            with torch.cuda.device(self._device), torch.cuda.stream(before), _timed_algorithms():
+                with torch.cuda.stream(self._compute):
+                    for _ in range(_WARM_UP_PASSES):
+                        self._network(self._graph_in[:rows])
+                self._compute.synchronize()
+                # thread_local: a thread that pins memory or allocates meanwhile does not break the capture
+                with torch.cuda.graph(
+                    graph, pool=self._graph_pool, stream=self._compute, capture_error_mode="thread_local"
+                ):
+                    logits, values = self._network(self._graph_in[:rows])
+                    self._graph_logits[:rows].copy_(logits)
+                    self._graph_values[:rows].copy_(values)
+        except BaseException:
+            # A capture whose end failed may still be recording to the pool, which then takes no other.
+            self._graph_pool = torch.cuda.graph_pool_handle()
+            raise
         return _CapturedGraph(graph, rows)
 
 
-def _cudnn_flags() -> AbstractContextManager[None]:
+@contextmanager
+def _timed_algorithms() -> Iterator[None]:
     """Let cuDNN time its algorithms for each shape and keep the fastest."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=True)
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before

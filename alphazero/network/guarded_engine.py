@@ -24,7 +24,15 @@ from alphazero.network.resnet import PolicyValueNetwork
 
 _LOG = logging.getLogger(__name__)
 
-_NO_MEMORY = ("CUDA error: out of memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
+_NO_MEMORY = (
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",  # cuDNN 8
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",  # cuDNN 9
+    # What is left when PyTorch found no memory for any convolution's workspace. A GPU that cuDNN does not know
+    # says so, too: there it is said again with a single row, and that error names this one as its cause.
+    "unable to find an engine to execute this computation",
+)
 
 
 @dataclass
@@ -136,10 +144,7 @@ class GuardedEngine:
                     raise
                 tried = min(most, len(observations))
                 if tried <= 1:
-                    raise UserError(
-                        "out of device memory with a single row; free memory on the device "
-                        "or use a smaller network (network.filters, network.blocks)"
-                    ) from error
+                    raise no_room_for_a_row("the inference engine", error) from error
             # Outside the handler: the exception's traceback keeps the failed pass's tensors alive.
             most = tried // 2
             if torch.cuda.is_available():
@@ -177,6 +182,15 @@ def is_out_of_device_memory(error: BaseException) -> bool:
             return True
         seen = seen.__cause__ or seen.__context__
     return False
+
+
+def no_room_for_a_row(who: str, error: BaseException) -> UserError:
+    """Return what a person should be told when not even one row fits, with the first line of what the device said."""
+    said = (str(error).splitlines() or ["nothing"])[0]
+    return UserError(
+        f"{who} is out of device memory with a single row; free memory on the device or use a smaller network "
+        f"(network.filters, network.blocks). The device said: {said}"
+    )
 
 
 def _finite(*answers: FloatArray) -> bool:

@@ -65,7 +65,8 @@ def settle_engine(config: Config, weights: Weights, device: str) -> tuple[Config
     if key not in _measured:
         _measured[key] = _measure(config, weights, device, min(rows, _LARGEST_BATCH))
     choice = _measured[key]
-    return replace(config, inference=replace(inference, engine=choice.name)), choice.sentence()
+    settled = replace(inference, engine=choice.name, use_amp=inference.use_amp and not choice.in_float32)
+    return replace(config, inference=settled), choice.sentence()
 
 
 def engine_rows(config: Config) -> int:

@@ -66,7 +66,7 @@ def test_the_fastest_is_taken_if_it_is_clearly_faster() -> None:
 
 def test_what_does_not_answer_as_float32_is_left_out_however_fast() -> None:
     choice = choose(frozen=(0.001, 0, 0.05), openvino=(0.002, 0.5, 0), eager=(0.020, 0, 0))
-    assert choice.name == "eager"
+    assert choice.name == "eager" and not choice.in_float32
     assert (
         "frozen was left out: p99 of its differences to float32 are 0.000 (prior) and 0.050"
         in choice.sentence()
@@ -74,6 +74,19 @@ def test_what_does_not_answer_as_float32_is_left_out_however_fast() -> None:
     # one logit of seven nearly equal ones raised by 0.5: its prior goes from 1/7 to e^0.5 / (6 + e^0.5) = 0.216
     assert choice.candidates[1].prior_difference == pytest.approx(0.216 - 1 / 7, abs=0.005)
     assert choose(frozen=(0.001, np.nan, 0), eager=(0.1, 0, 0)).name == "eager"
+
+
+def test_where_nothing_answers_as_float32_does_float32_is_what_remains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    choice = choose(graphs=(0.001, 0, 0.05), eager=(0.002, 0, 0.04))
+    assert (choice.name, choice.in_float32) == ("eager", True)
+    assert choice.sentence().startswith("engine eager in float32, by a short measurement")
+    monkeypatch.setattr(engine_at_start, "_measure", lambda *arguments: choice)
+    monkeypatch.setattr(engine_at_start, "_measured", {})
+    config = Config(network=SMALL, inference=InferenceConfig(device="cuda:0", use_amp=True))
+    settled, _ = settle_engine(config, {}, "cuda:0")
+    assert (settled.inference.engine, settled.inference.use_amp) == ("eager", False)
 
 
 def test_an_engine_that_fails_is_left_out_and_said_so() -> None:

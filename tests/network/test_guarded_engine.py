@@ -93,6 +93,8 @@ def no_memory_for_a_graph() -> RuntimeError:
     [
         RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         no_memory_for_a_graph(),
     ],
@@ -127,6 +129,16 @@ def test_buffers_that_do_not_fit_at_half_the_batch_are_halved_again() -> None:
 def test_out_of_memory_with_a_single_row_is_a_user_error() -> None:
     engine = GuardedEngine(DeviceWithRoomFor(0, max_batch=4), small_network(), CPU)
     with pytest.raises(UserError, match="out of device memory with a single row"):
+        engine.evaluate(numbered_rows(4))
+
+
+def test_a_device_that_can_compute_nothing_is_quoted() -> None:
+    """cuDNN says the same of a GPU that it does not know as of one that has no memory left."""
+    error = RuntimeError("FIND was unable to find an engine to execute this computation\nmore")
+    engine = GuardedEngine(DeviceWithRoomFor(0, 4, error), small_network(), CPU)
+    with pytest.raises(
+        UserError, match=r"The device said: FIND was unable to find an engine .* computation$"
+    ):
         engine.evaluate(numbered_rows(4))
 
 
