@@ -43,6 +43,7 @@ class Gpu:
     power_limit_w: float | None
     mig_enabled: bool | None  # None: this GPU has no such mode
     mig_instances: tuple[MigInstance, ...] = ()
+    problem: str | None = None  # why the installed torch cannot use it
 
     @property
     def device_name(self) -> str:
@@ -105,9 +106,10 @@ class Hardware:
     @property
     def selected_gpu(self) -> Gpu | None:
         """The GPU a run uses: of those torch can use the one with most free memory, the first of equals."""
-        if self.gpu_problem is not None or not self.gpus:
+        usable = [gpu for gpu in self.gpus if gpu.problem is None]
+        if self.gpu_problem is not None or not usable:
             return None
-        return max(self.gpus, key=lambda gpu: (gpu.device_memory_free_mib or 0, -gpu.cuda_index))
+        return max(usable, key=lambda gpu: (gpu.device_memory_free_mib or 0, -gpu.cuda_index))
 
     def gpu_for(self, device: str) -> Gpu | None:
         """Return the GPU that `device` (auto, cpu, cuda or cuda:N) means; None: the CPU, or no such GPU."""
@@ -115,6 +117,15 @@ class Hardware:
             return None
         if device == "auto":
             return self.selected_gpu
+        gpu = self._numbered(device)
+        return None if gpu is None or gpu.problem is not None else gpu
+
+    def problem_of(self, device: str) -> str | None:
+        """Return why the GPU that `device` (cuda or cuda:N) means cannot be used; None: it can, or there is none."""
+        gpu = self._numbered(device)
+        return None if gpu is None else gpu.problem
+
+    def _numbered(self, device: str) -> Gpu | None:
         number = int(device.partition(":")[2] or 0)  # plain cuda is torch's current device, the first
         return next((gpu for gpu in self.gpus if gpu.cuda_index == number), None)
 

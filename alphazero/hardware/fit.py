@@ -20,7 +20,7 @@ What device memory is estimated to hold, in bytes, with float32 throughout (half
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -32,7 +32,7 @@ _MIB = 2**20
 _CUDA_CONTEXT_MIB = (
     600  # allowance (not measured) for a process with torch on CUDA: server and learner have one
 )
-_SHARE_OF_FREE_MEMORY = 0.8  # the rest is left to the allocator's gaps and to other programs
+_SHARE_OF_MEMORY = 0.8  # the rest is left to the allocator's gaps and to other programs
 _SHARE_FOR_REPLAY = 0.25  # of the host's usable memory
 _SHARE_FOR_CACHES = 0.1  # of the host's usable memory, all actors together
 _MOST_GAMES_PER_ACTOR = 512
@@ -179,6 +179,9 @@ def replay_bytes_per_position(config: Config, game: GameShape) -> int:
     return planes * height * width + 4 * game.max_legal_actions + 8
 
 
+_Estimate = Callable[[Config, GameShape, int], int]  # bytes of so many rows
+
+
 class _Fitting:
     """Carries the configuration through the steps of `fit_to_hardware`, and notes what each one changes."""
 
@@ -205,13 +208,16 @@ class _Fitting:
         gpu = self.hardware.gpu_for(device)
         if gpu is None and device.startswith("cuda"):
             visible = ", ".join(f"cuda:{known.cuda_index}" for known in gpus)
-            problem = self.hardware.gpu_problem or f"there is only {visible}"
+            problem = (
+                self.hardware.gpu_problem or self.hardware.problem_of(device) or f"there is only {visible}"
+            )
             raise UserError(f"inference.device is '{device}', but {problem}; set it to auto or cpu")
         if gpu is None and device == "auto" and self.config.inference.placement == "server":
             self.warnings.append(f"the inference server runs on the CPU: {self.hardware.gpu_problem}")
         if gpu is not None and device == "auto" and len(gpus) > 1:
             reason = f"{gpu.device_name} has most free memory of {len(gpus)} GPUs"
-            self._set("inference.device", f"cuda:{gpu.cuda_index}", reason)
+            # Also where it was given: 'auto' asks for a choice.
+            self._change("inference.device", f"cuda:{gpu.cuda_index}", reason)
 
     def fit_openings(self) -> None:
         """Leave a game of few moves some that are searched."""
@@ -236,23 +242,44 @@ class _Fitting:
             self._set("selfplay.actors", most, reason)
 
     def fit_batches(self) -> None:
-        budget, place = self._device_budget()
-        for name, estimate, needs_room_for in (
-            ("inference.batch_size", inference_bytes, "activations"),
-            ("training.batch_size", training_bytes, "activations and optimizer"),
-        ):
-            batch_size = wanted = int(_get(self.config, name))
-            while batch_size > _SMALLEST_BATCH and estimate(self.config, self.game, batch_size) > budget:
-                batch_size = max(_SMALLEST_BATCH, batch_size // 2)
-            if batch_size != wanted:
-                needed = estimate(self.config, self.game, wanted) / _MIB
-                self._set(
-                    name,
-                    batch_size,
-                    f"{needs_room_for} for {wanted} rows need about {needed:,.0f} MiB, and {place} "
-                    f"leaves {max(0.0, budget / _MIB):,.0f} MiB for them",
-                )
-            budget -= estimate(self.config, self.game, int(_get(self.config, name)))
+        """Fit the inference batch to the memory that is free, the training batch to all that the device has.
+
+        What is learned must not depend on what else runs on the device: a learner that finds less memory takes fewer
+        rows of a batch at once.
+        """
+        wanted = int(_get(self.config, "inference.batch_size"))
+        all_of_it = self._device_budget(only_free=False)
+        beside = self._most_rows(inference_bytes, wanted, all_of_it[0])
+        if "inference.batch_size" in self.fixed:
+            beside = wanted
+        self._fit_batch(
+            "inference.batch_size", inference_bytes, "activations", *self._device_budget(only_free=True)
+        )
+        left = all_of_it[0] - inference_bytes(self.config, self.game, beside)
+        self._fit_batch(
+            "training.batch_size", training_bytes, "activations and optimizer", left, all_of_it[1]
+        )
+
+    def _fit_batch(
+        self, name: str, estimate: _Estimate, needs_room_for: str, budget: float, place: str
+    ) -> None:
+        wanted = int(_get(self.config, name))
+        fitting = self._most_rows(estimate, wanted, budget)
+        if fitting != wanted:
+            needed = estimate(self.config, self.game, wanted) / _MIB
+            self._set(
+                name,
+                fitting,
+                f"{needs_room_for} for {wanted} rows need about {needed:,.0f} MiB, and {place} "
+                f"leaves {max(0.0, budget / _MIB):,.0f} MiB for them",
+            )
+
+    def _most_rows(self, estimate: _Estimate, wanted: int, budget: float) -> int:
+        """Return `wanted`, halved until `budget` bytes hold so many rows."""
+        rows = wanted
+        while rows > _SMALLEST_BATCH and estimate(self.config, self.game, rows) > budget:
+            rows = max(_SMALLEST_BATCH, rows // 2)
+        return rows
 
     def fit_training_to_cpu(self) -> None:
         """Without a GPU, large batches only make steps rare and long, and self-play is what takes the time."""
@@ -345,27 +372,35 @@ class _Fitting:
             )
             self._set("inference.cache_positions", most, reason)
 
-    def _device_budget(self) -> tuple[float, str]:
-        """Return the bytes that training and inference may share, and where."""
+    def _device_budget(self, only_free: bool) -> tuple[float, str]:
+        """Return the bytes that training and inference may share, and where: of the free memory or of all there is."""
         gpu = self.hardware.gpu_for(self.config.inference.device)
         if gpu is not None:
-            free = gpu.device_memory_free_mib
-            if free is None:
+            memory = gpu.device_memory_free_mib if only_free else gpu.device_memory_total_mib
+            if memory is None:
                 return math.inf, gpu.device_name
             contexts = 2 * _CUDA_CONTEXT_MIB
             return (
-                max(0.0, free * _SHARE_OF_FREE_MEMORY - contexts) * _MIB,
-                f"{gpu.device_name} ({free:,} MiB free)",
+                max(0.0, memory * _SHARE_OF_MEMORY - contexts) * _MIB,
+                f"{gpu.device_name} ({memory:,} MiB{' free' if only_free else ''})",
             )
-        available = self.hardware.memory.available_mib
-        return available * _SHARE_OF_FREE_MEMORY * _MIB, f"the host's memory ({available:,} MiB available)"
+        host = self.hardware.memory
+        memory = host.available_mib if only_free else host.usable_mib
+        return (
+            memory * _SHARE_OF_MEMORY * _MIB,
+            f"the host's memory ({memory:,} MiB{' available' if only_free else ''})",
+        )
 
     def _set(self, name: str, value: int | float | str, reason: str) -> None:
         """Change a field and say why; keep a fixed one and say what would fit."""
         old = _get(self.config, name)
         if name in self.fixed:
             self.warnings.append(f"{name} = {old} is kept as given, though {value} would fit: {reason}")
-            return
+        else:
+            self._change(name, value, reason)
+
+    def _change(self, name: str, value: int | float | str, reason: str) -> None:
+        old = _get(self.config, name)
         section, _, field = name.partition(".")
         changed_section = replace(getattr(self.config, section), **{field: value})
         self.config = replace(self.config, **{section: changed_section})

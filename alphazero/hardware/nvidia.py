@@ -14,6 +14,7 @@ from typing import Any
 from alphazero.hardware.description import Gpu, MigInstance
 
 _MIB = 2**20
+_FOR_FEW_PROCESSES = (1, 2, 3)  # nvmlComputeMode_t: exclusive thread, prohibited, exclusive process
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,16 @@ def _probe(nvml: Any, environment: Mapping[str, str]) -> NvidiaDevices:
             found.append(_probe_gpu(nvml, index))
         except Exception as error:  # one lost GPU does not hide the others
             warnings.append(f"GPU {index} does not answer ({error}); it is left out")
+            continue
+        if (
+            _ask(nvml, "nvmlDeviceGetComputeMode", nvml.nvmlDeviceGetHandleByIndex(index))
+            in _FOR_FEW_PROCESSES
+        ):
+            warnings.append(
+                f"{found[-1].name} (GPU {index}) is in an exclusive or prohibited compute mode, and learner and "
+                "inference server are two processes: unless an MPS server shares it among them, run "
+                f"`nvidia-smi -i {index} -c DEFAULT` as administrator"
+            )
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     gpus = visible_gpus(found, visible)
     if not gpus:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from dataclasses import replace
 
 from alphazero.hardware.description import Hardware
 from alphazero.hardware.host import probe_cpu, probe_memory
@@ -17,17 +18,24 @@ def probe_hardware() -> Hardware:
     nvidia = probe_nvidia(os.environ)
     torch_version, torch_cuda_version = torch_build()
     warnings = list(nvidia.warnings)
+    gpus = tuple(
+        replace(
+            gpu,
+            problem=gpu_problem_of_build(
+                torch_version, torch_cuda_version, nvidia.cuda_driver_version, gpu.compute_capability
+            ),
+        )
+        for gpu in nvidia.gpus
+    )
     gpu_problem = nvidia.problem
     if gpu_problem is None:
-        gpu_problem = gpu_problem_of_build(
-            torch_version, torch_cuda_version, nvidia.cuda_driver_version, nvidia.gpus[0].compute_capability
-        )
-        if gpu_problem is not None:
-            warnings.append(f"{nvidia.gpus[0].name} was found, but {gpu_problem}")
+        warnings += [f"{gpu.name} was found, but {gpu.problem}" for gpu in gpus if gpu.problem is not None]
+        if all(gpu.problem is not None for gpu in gpus):
+            gpu_problem = gpus[0].problem
     if sys.platform == "darwin" and platform.machine() == "arm64":
         warnings.append("the GPU of Apple silicon (MPS) is not used: networks run on the CPU")
     return Hardware(
-        gpus=nvidia.gpus,
+        gpus=gpus,
         driver_version=nvidia.driver_version,
         cuda_driver_version=nvidia.cuda_driver_version,
         torch_version=torch_version,

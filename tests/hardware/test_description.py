@@ -71,6 +71,7 @@ def test_json_has_the_documented_keys(gpu: Callable[..., Gpu], machine: Callable
         "power_limit_w",
         "mig_enabled",
         "mig_instances",
+        "problem",
     ]
     assert list(data["cpu"]) == ["model", "logical_cores", "affinity_cores", "cgroup_cores", "usable_cores"]
     assert list(data["memory"]) == ["total_mib", "available_mib", "cgroup_limit_mib", "usable_mib"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from alphazero.config import Config, InferenceConfig, NetworkConfig, SelfPlayConfig, TrainingConfig
+from alphazero.config_loading import config_hash
 from alphazero.errors import UserError
 from alphazero.games.registry import get_game
 from alphazero.hardware.description import Gpu, Hardware
@@ -106,7 +107,8 @@ def test_explicit_values_are_kept_with_a_warning(
     gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
 ) -> None:
     fixed = {"selfplay.actors", "selfplay.games_per_actor", "training.batch_size"}
-    fitted = fit_to_hardware(PLAN_HIGH, machine(gpu(memory_free_mib=8_000), cores=4), BOARD, fixed)
+    card = gpu(memory_total_mib=8_000, memory_free_mib=8_000)
+    fitted = fit_to_hardware(PLAN_HIGH, machine(card, cores=4), BOARD, fixed)
     assert fitted.config.selfplay == PLAN_HIGH.selfplay
     assert fitted.config.training == PLAN_HIGH.training
     assert fitted.changed == ()
@@ -164,10 +166,11 @@ def test_a_final_network_counts_where_it_is_the_larger_one_and_not_in_a_run_of_f
     assert kept.config.training.final_minutes == 1.0
 
 
-def test_training_batch_is_halved_until_it_fits_the_free_memory(
+def test_training_batch_is_halved_until_it_fits_the_memory(
     gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
 ) -> None:
-    fitted = fit_to_hardware(PLAN_HIGH, machine(gpu(memory_free_mib=8_000)), BOARD)
+    card = gpu(memory_total_mib=8_000, memory_free_mib=8_000)
+    fitted = fit_to_hardware(PLAN_HIGH, machine(card), BOARD)
     # 0.8 * 8000 - 1200 = 5200 MiB; a row keeps 64 * 128 * 42 * 4 B = 1.3 MiB: 8192 rows 10.8 GiB, 4096 rows
     # 5.4 GiB, 2048 rows 2.7 GiB
     assert fitted.config.training.batch_size == 2048
@@ -175,7 +178,18 @@ def test_training_batch_is_halved_until_it_fits_the_free_memory(
     assert fitted.adjustments[0].startswith(
         "training.batch_size 8192 -> 2048: activations and optimizer for 8192 rows need about"
     )
-    assert "NVIDIA H200 (8,000 MiB free)" in fitted.adjustments[0]
+    assert "NVIDIA H200 (8,000 MiB) leaves" in fitted.adjustments[0]
+
+
+def test_what_else_runs_on_a_gpu_changes_its_inference_batch_and_not_what_is_learned(
+    gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
+) -> None:
+    alone = gpu(memory_total_mib=8_000, memory_free_mib=8_000)
+    busy = gpu(memory_total_mib=8_000, memory_free_mib=1_550)  # 0.8 * 1550 - 1200 = 40 MiB
+    first, second = (fit_to_hardware(PLAN_HIGH, machine(card), BOARD).config for card in (alone, busy))
+    assert second.inference.batch_size < first.inference.batch_size
+    assert second.training == first.training
+    assert config_hash(second) == config_hash(first)
 
 
 def test_without_a_gpu_batches_are_fitted_to_the_memory_of_the_host(
@@ -183,7 +197,7 @@ def test_without_a_gpu_batches_are_fitted_to_the_memory_of_the_host(
 ) -> None:
     fitted = fit_to_hardware(PLAN_HIGH, machine(memory_mib=256), BOARD)
     assert fitted.config.training.batch_size == 64  # 0.8 * 256 MiB = 205 MiB, less the inference batch's
-    assert "the host's memory (256 MiB available)" in " ".join(fitted.adjustments)
+    assert "the host's memory (256 MiB)" in " ".join(fitted.adjustments)
     assert fitted.warnings[0] == "the inference server runs on the CPU: no NVIDIA driver was found"
 
 
@@ -300,6 +314,24 @@ def test_of_several_gpus_the_chosen_one_is_recorded(
     )
 
 
+def test_auto_is_a_choice_where_it_is_given_too(
+    gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
+) -> None:
+    hardware = machine(gpu(memory_free_mib=1_000), gpu(index=1, cuda_index=1))
+    fitted = fit_to_hardware(PLAN_HIGH, hardware, BOARD, fixed=["inference.device"])
+    assert fitted.config.inference.device == "cuda:1"
+    assert fitted.warnings == ()
+
+
+def test_a_gpu_that_torch_cannot_use_is_not_chosen_and_refused_with_its_reason(
+    gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
+) -> None:
+    hardware = machine(gpu(problem="it is too old"), gpu(index=1, cuda_index=1, memory_free_mib=50_000))
+    assert fit_to_hardware(PLAN_HIGH, hardware, BOARD).config.inference.device == "cuda:1"
+    with pytest.raises(UserError, match="'cuda:0', but it is too old; set it to auto or cpu"):
+        fit_to_hardware(Config(inference=InferenceConfig(device="cuda:0")), hardware, BOARD)
+
+
 @pytest.mark.parametrize("device", ["cuda", "cuda:0"])
 def test_a_gpu_asked_for_that_is_not_there_is_refused(machine: Callable[..., Hardware], device: str) -> None:
     config = Config(inference=InferenceConfig(device=device))
@@ -319,7 +351,7 @@ def test_a_gpu_chosen_by_number_is_the_one_whose_memory_counts(
     gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
 ) -> None:
     config = replace(PLAN_HIGH, inference=InferenceConfig(batch_size=512, device="cuda:1"))
-    hardware = machine(gpu(), gpu(index=1, cuda_index=1, memory_free_mib=8_000))
+    hardware = machine(gpu(), gpu(index=1, cuda_index=1, memory_total_mib=8_000, memory_free_mib=8_000))
     assert fit_to_hardware(config, hardware, BOARD).config.training.batch_size == 2048
 
 

@@ -76,6 +76,9 @@ class FakeNvml:
     def nvmlDeviceGetEnforcedPowerLimit(self, handle: dict[str, Any]) -> Any:
         return self._answer(handle, "power_mw")
 
+    def nvmlDeviceGetComputeMode(self, handle: dict[str, Any]) -> Any:
+        return self._answer(handle, "compute_mode")
+
     def nvmlDeviceGetMigMode(self, handle: dict[str, Any]) -> Any:
         return self._answer(handle, "mig_mode")
 
@@ -172,6 +175,13 @@ def test_different_gpus_without_a_device_order_give_a_warning(use: Any) -> None:
     use(FakeNvml(H200, T4))
     assert "CUDA_DEVICE_ORDER=PCI_BUS_ID" in probe_nvidia({}).warnings[0]
     assert probe_nvidia({"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}).warnings == ()
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0, False), (2, True), (3, True), (None, False)])
+def test_a_compute_mode_for_one_process_gives_a_warning(use: Any, mode: int | None, warned: bool) -> None:
+    use(FakeNvml(H200 if mode is None else {**H200, "compute_mode": mode}))
+    warnings = probe_nvidia({}).warnings
+    assert any("`nvidia-smi -i 0 -c DEFAULT`" in warning for warning in warnings) == warned
 
 
 def test_mig_instances_are_found_across_gaps_and_the_first_one_counts(use: Any) -> None:

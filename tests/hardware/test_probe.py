@@ -38,6 +38,19 @@ def test_a_gpu_under_a_torch_without_cuda_gives_a_warning(
     )
 
 
+def test_each_gpu_is_judged_by_itself(gpu: Callable[..., Gpu], monkeypatch: pytest.MonkeyPatch) -> None:
+    old = gpu(name="Tesla V100", compute_capability="7.0", memory_free_mib=999_999)
+    devices = NvidiaDevices((old, gpu(index=1, cuda_index=1)), "580.1", "13.0", None)
+    monkeypatch.setattr(probe, "probe_nvidia", lambda environment: devices)
+    monkeypatch.setattr(probe, "torch_build", lambda: ("2.13.0", "13.0"))
+    hardware = probe.probe_hardware()
+    assert hardware.gpu_problem is None
+    assert hardware.selected_gpu is not None and hardware.selected_gpu.cuda_index == 1
+    assert hardware.gpu_for("cuda:0") is None
+    assert "needs compute capability 7.5" in (hardware.problem_of("cuda:0") or "")
+    assert hardware.warnings[0].startswith("Tesla V100 was found, but torch 2.13.0 was built for CUDA 13.0")
+
+
 def test_apple_silicon_is_said_not_to_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     hardware_on_linux = probe.probe_hardware()
     cpu, memory = hardware_on_linux.cpu, hardware_on_linux.memory
