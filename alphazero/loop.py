@@ -25,7 +25,7 @@ from alphazero.seeding import generator
 from alphazero.selfplay.game_group import GameGroup
 from alphazero.training.learner import Learner, LossRecord
 from alphazero.training.replay_buffer import ReplayBuffer, make_replay_buffer
-from alphazero.training.replay_ratio import replay_ratio_gate
+from alphazero.training.replay_ratio import planned_steps, replay_ratio_gate
 
 
 class Watcher(Protocol):
@@ -66,7 +66,7 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
     evaluate = cache if inference.cache_positions else engine.evaluate
     learner = Learner(network, training, device)
     replay_buffer = make_replay_buffer(config, game)
-    gate = replay_ratio_gate(training)
+    gate, all_steps = replay_ratio_gate(training), planned_steps(training)
     games = GameGroup(
         game,
         config.search,
@@ -79,7 +79,7 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
     if watcher is not None:
         watcher.on_start(learner, replay_buffer)
 
-    while (progress := fraction_done(training, replay_buffer.total_positions, learner.steps)) < 1.0:
+    while fraction_done(training, replay_buffer.total_positions, learner.steps) < 1.0:
         # Self-play: one leaf in each game, evaluated together.
         if replay_buffer.total_positions < training.untrained_positions:
             games.advance_untrained()
@@ -98,7 +98,7 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
             allowed = min(allowed, training.max_steps - learner.steps)
         for _ in range(allowed):
             batch = replay_buffer.sample(training.batch_size, sampling)
-            losses = learner.train_step(batch, progress)
+            losses = learner.train_step(batch, learner.steps / all_steps)
             if learner.steps % training.publish_every_steps == 0:
                 weights_version += 1
                 engine.load_weights(learner.agent.state_dict())

@@ -29,7 +29,7 @@ from alphazero.config_validation import flatten, validate
 from alphazero.errors import UserError
 from alphazero.metrics.catalog import find_metric
 from alphazero.quality.verdict import NO_WORSE, WORSE
-from alphazero.training.replay_ratio import replay_ratio_gate
+from alphazero.training.replay_ratio import planned_steps
 
 REFERENCE = "reference"
 PROFILE = "profile"
@@ -159,9 +159,8 @@ def configuration(variant: Variant, reference: Variant, plan: Plan, profile: Con
     config = config_from_layer(values)
     if not config.run.single_process:
         training = config.training
-        steps = replay_ratio_gate(training).steps_earned(training.positions)
         # Far more positions than the steps call for: only the steps end the run.
-        training = replace(training, max_steps=steps, positions=10 * training.positions)
+        training = replace(training, max_steps=planned_steps(training), positions=10 * training.positions)
         config = replace(config, training=training)
     validate(config)
     return config

@@ -59,7 +59,7 @@ from alphazero.training.device_batch import batch_uploader
 from alphazero.training.learner import Learner
 from alphazero.training.prefetch import BatchPrefetcher
 from alphazero.training.replay_buffer import make_replay_buffer
-from alphazero.training.replay_ratio import replay_ratio_gate
+from alphazero.training.replay_ratio import planned_steps, replay_ratio_gate
 from alphazero.training.run_lock import RunLock
 from alphazero.training.weights_file import save_weights
 
@@ -96,6 +96,7 @@ class TrainingRun:
         self.learner = Learner(build_network(self.game, config.network), training, self.device)
         self.replay_buffer = make_replay_buffer(config, self.game)
         self.gate = replay_ratio_gate(training)
+        self._all_steps = planned_steps(training)
         self._sampling = generator(config.run.seed, "replay sampling")
         self._sampling_state = self._sampling.bit_generator.state
         self.store = CheckpointStore(run_folder, training.keep_checkpoints)
@@ -189,7 +190,7 @@ class TrainingRun:
             pool.pause(behind)
             self.learner.threads = self._cores if behind else training.threads
             if owed:
-                self._train_step(self.learner, batches, metrics, self._fraction_done())
+                self._train_step(self.learner, batches, metrics, self._fraction_learned())
                 self._sampling_state = batches.random_state
                 counters.steps = (self._steps_before_growth or 0) + self.learner.steps
                 if counters.steps % training.publish_every_steps == 0:
@@ -334,8 +335,15 @@ class TrainingRun:
     def _fraction_done(self) -> float:
         """Return how much of the run is behind, 0 to 1, by whichever of its limits comes first."""
         counted = fraction_done(self.config.training, self.counters.positions, self.counters.steps)
+        return max(counted, self._fraction_of_minutes())
+
+    def _fraction_learned(self) -> float:
+        """Return how much of the learning rate's schedule is behind, 0 to 1, by steps or by time."""
+        return min(1.0, max(self.counters.steps / self._all_steps, self._fraction_of_minutes()))
+
+    def _fraction_of_minutes(self) -> float:
         minutes = self.config.training.max_minutes
-        return min(1.0, max(counted, self._run_time() / (60 * minutes))) if minutes else counted
+        return min(1.0, self._run_time() / (60 * minutes)) if minutes else 0.0
 
     def _self_play_has_ended(self) -> bool:
         return self._fraction_done() >= 1.0 or self._final_network is not None

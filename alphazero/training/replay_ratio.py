@@ -51,3 +51,13 @@ def replay_ratio_gate(training: TrainingConfig) -> ReplayRatioGate:
         training.untrained_positions,
         training.untrained_replay_ratio,
     )
+
+
+def planned_steps(training: TrainingConfig) -> int:
+    """Return how many steps a run does that ends by its positions or its steps, at least 1.
+
+    The learning rate goes by them, not by positions: those played without a network are most of a short run, and
+    there is no step before the last of them.
+    """
+    earned = replay_ratio_gate(training).steps_earned(training.positions)
+    return max(1, min(earned, training.max_steps) if training.max_steps else earned)

@@ -18,6 +18,7 @@ from alphazero.quality.plan import (
     run_key,
     same_training,
 )
+from alphazero.training.replay_ratio import planned_steps
 
 FILES = Path(__file__).resolve().parents[2] / "workflow/quality"
 PROFILE = resolve_config(profile="none", overrides=["inference.device=cpu"]).config
@@ -35,6 +36,7 @@ def test_all_runs_have_the_same_network_simulations_and_updates(plan_name: str) 
         assert config.training.replay_ratio == configs[0].training.replay_ratio
         assert config.training.batch_size == configs[0].training.batch_size
         assert config.training.learning_rate == configs[0].training.learning_rate
+        assert planned_steps(config.training) == planned_steps(configs[0].training)  # one schedule of it
     alone = [config for config in configs if config.run.single_process]
     assert {config.training.positions for config in alone} == {configs[0].training.positions}
     training = configs[0].training

@@ -24,6 +24,8 @@ from alphazero.errors import UserError
 from alphazero.loop import train_in_one_process
 from alphazero.metrics.progress import Progress
 from alphazero.run.single_process import SingleProcessRun
+from alphazero.training.learner import LossRecord, learning_rate
+from alphazero.training.replay_ratio import planned_steps
 from alphazero.training.weights_file import load_weights_file
 
 TINY = Config(
@@ -68,25 +70,39 @@ def test_a_run_with_a_cache_repeats_too() -> None:
     assert weights_hash(cached) == weights_hash(cached)
 
 
+class StepWatcher:
+    def __init__(self) -> None:
+        self.records: list[LossRecord] = []
+
+    def on_start(self, learner: object, replay_buffer: object) -> None:
+        pass
+
+    def on_episode(self, episode: object, weights_version: int) -> None:
+        pass
+
+    def on_step(self, losses: LossRecord) -> None:
+        self.records.append(losses)
+
+
+def test_the_learning_rate_falls_over_the_steps_however_many_positions_were_played_before_the_first() -> None:
+    training = replace(TINY.training, untrained_positions=300, untrained_replay_ratio=1.0, warmup_steps=0)
+    watcher = StepWatcher()
+    train_in_one_process(replace(TINY, training=training), watcher)
+    steps = planned_steps(training)
+    assert len(watcher.records) >= steps == (300 * 1.0 + 100 * 2.0) // 32
+    for record in watcher.records[:steps]:
+        assert record.learning_rate == learning_rate(training, record.step, (record.step - 1) / steps)
+    assert watcher.records[0].learning_rate == training.learning_rate
+
+
 @pytest.mark.parametrize(
     "replay_ratio", [TINY.training.replay_ratio, 50.0]
 )  # a game that ends may owe many steps
 def test_the_run_ends_after_the_steps_asked_for(replay_ratio: float) -> None:
-    steps: list[int] = []
-
-    class Counting:
-        def on_start(self, learner: object, replay_buffer: object) -> None:
-            pass
-
-        def on_episode(self, episode: object, weights_version: int) -> None:
-            pass
-
-        def on_step(self, losses: object) -> None:
-            steps.append(losses.step)  # type: ignore[attr-defined]
-
     training = replace(TINY.training, max_steps=5, replay_ratio=replay_ratio)
-    train_in_one_process(replace(TINY, training=training), Counting())
-    assert steps == [1, 2, 3, 4, 5]
+    watcher = StepWatcher()
+    train_in_one_process(replace(TINY, training=training), watcher)
+    assert [record.step for record in watcher.records] == [1, 2, 3, 4, 5]
 
 
 def test_the_run_folder_has_what_evaluation_and_report_read(tmp_path: Path) -> None:
