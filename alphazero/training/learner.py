@@ -17,7 +17,7 @@ from alphazero.config import TrainingConfig
 from alphazero.errors import UserError
 from alphazero.network.eager_engine import half_precision
 from alphazero.network.frozen_engine import computes_in_bfloat16
-from alphazero.network.guarded_engine import is_out_of_device_memory
+from alphazero.network.guarded_engine import is_out_of_device_memory, no_room_for_a_row
 from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.training.device_batch import DeviceBatch, copy_to_device
 from alphazero.training.loss import Losses, ownership_loss, policy_value_loss
@@ -27,6 +27,7 @@ from alphazero.training.targets import Batch
 _LOG = logging.getLogger(__name__)
 
 _SGD_MOMENTUM = 0.9  # Silver et al. (2017)
+_AVERAGE_WARM_UP = 9  # n / (n + 9), as TensorFlow's ExponentialMovingAverage has it for its num_updates
 # Of a piece of a batch that is worth a thread: calling its operators takes as long for fewer rows.
 _LEAST_ROWS_AT_ONCE = 64
 
@@ -115,7 +116,7 @@ class Learner:
         # float16 has too little range for gradients; bfloat16 has float32's and needs no scaling
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._half is torch.float16)
         self._pinned_memory = config.pinned_memory and on_cuda
-        self._optimizer = _optimizer(self.network, config)
+        self._optimizer = _optimizer(self.network, config, scaled=self._scaler.is_enabled())
 
     def train_step(self, batch: Batch | DeviceBatch, progress: float) -> LossRecord:
         """Do one step on `batch` and return its record.
@@ -148,7 +149,7 @@ class Learner:
         self._scaler.step(self._optimizer)
         self._scaler.update()
         if self._average is not None:
-            self._average.update(first=self.steps == 0)
+            self._average.update(self.steps)
         self.steps += 1
         return LossRecord(
             step=self.steps,
@@ -209,10 +210,7 @@ class Learner:
                 if not is_out_of_device_memory(error):
                     raise
                 if rows <= 1:
-                    raise UserError(
-                        "the learner is out of device memory with a single row; free memory on the device "
-                        "or use a smaller network (network.filters, network.blocks)"
-                    ) from error
+                    raise no_room_for_a_row("the learner", error) from error
             # Outside the handler: the exception's traceback keeps the failed pass's tensors alive.
             self.most_rows = (rows + 1) // 2
             self._optimizer.zero_grad(set_to_none=True)
@@ -322,12 +320,16 @@ def _copies(network: PolicyValueNetwork) -> dict[str, Tensor]:
 class WeightAverage:
     """The exponential moving average of a network's parameters and batch-norm statistics.
 
+    Its decay grows to what is asked for, as n / (n + 9) after n updates: or else the first, hardly trained weights
+    would be much of the average for hundreds of steps. So it begins as what is trained, and spans some tenth of all
+    updates until it has its length.
+
     Source: Polyak and Juditsky, 'Acceleration of stochastic approximation by averaging' (1992); exponential
     as in Tarvainen and Valpola, 'Mean teachers are better role models' (2017).
 
     Args:
         trained: the network whose tensors are averaged; they must stay where they are.
-        decay: share of the average that an update leaves in it.
+        decay: share of the average that an update leaves in it, in the end.
 
     Attributes:
         network: the network of the averages, in evaluation mode.
@@ -335,26 +337,25 @@ class WeightAverage:
 
     def __init__(self, trained: PolicyValueNetwork, decay: float) -> None:
         self.network = copy.deepcopy(trained).eval()
-        self._move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        self._decay = decay
         # Listed once: going through the modules at each step takes longer than to average.
         self._averages, self._trained = _floating(self.network), _floating(trained)
 
-    def update(self, first: bool) -> None:
-        """Move the averages towards what is trained, the `first` time all the way."""
-        if first:
-            with torch.no_grad():
-                for average, trained in zip(self._averages, self._trained, strict=True):
-                    average.copy_(trained)
-        else:
-            self._move(self._averages, self._trained, None)
+    def update(self, updates: int) -> None:
+        """Move the averages towards what is trained, after so many updates: none, all the way."""
+        decay = min(self._decay, updates / (updates + _AVERAGE_WARM_UP))
+        get_ema_multi_avg_fn(decay)(self._averages, self._trained, None)  # type: ignore[no-untyped-call]
 
 
 def _floating(network: PolicyValueNetwork) -> list[Tensor]:
     return [tensor for tensor in (*network.parameters(), *network.buffers()) if tensor.is_floating_point()]
 
 
-def _optimizer(network: PolicyValueNetwork, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Weight decay is for weights of convolutions and linear layers, not for biases of any kind and batch norm."""
+def _optimizer(network: PolicyValueNetwork, config: TrainingConfig, scaled: bool) -> torch.optim.Optimizer:
+    """Weight decay is for weights of convolutions and linear layers, not for biases of any kind and batch norm.
+
+    scaled: a gradient scaler may skip steps.
+    """
     decayed: list[Tensor] = []
     spared: list[Tensor] = []
     for name, parameter in network.named_parameters():
@@ -366,5 +367,6 @@ def _optimizer(network: PolicyValueNetwork, config: TrainingConfig) -> torch.opt
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=_SGD_MOMENTUM, fused=True)
+        # A fused first step that is skipped would leave its momentum uninitialised.
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=_SGD_MOMENTUM, fused=not scaled)
     raise UserError(f"unknown training.optimizer {config.optimizer!r}; known: adamw, sgd")

@@ -10,7 +10,7 @@ from alphazero.config import NetworkConfig, TrainingConfig
 from alphazero.errors import UserError
 from alphazero.games.registry import get_game
 from alphazero.network.resnet import PolicyValueNetwork, build_network
-from alphazero.training.learner import Learner, learning_rate
+from alphazero.training.learner import Learner, _optimizer, learning_rate
 from alphazero.training.learner_file import decode_learner_state, encode_learner_state
 from alphazero.training.targets import Batch
 
@@ -147,15 +147,18 @@ def test_restored_moments_lie_in_memory_as_their_parameters_do() -> None:
 
 
 @pytest.mark.parametrize("name", ["policy_output.weight", "stem.position_bias", "stem.norm.running_var"])
-def test_the_agent_is_the_running_average_of_the_trained_weights(name: str) -> None:
-    learner = new_learner(dataclasses.replace(CONFIG, weight_average_decay=0.9), position_bias=True)
+@pytest.mark.parametrize(("decay", "decays"), [(0.9, [1 / 10, 2 / 11, 3 / 12]), (0.15, [0.1, 0.15, 0.15])])
+def test_the_agent_is_the_running_average_of_the_trained_weights(
+    name: str, decay: float, decays: list[float]
+) -> None:
+    learner = new_learner(dataclasses.replace(CONFIG, weight_average_decay=decay), position_bias=True)
     trained = []
     for seed in range(4):
         learner.train_step(fixed_batch(seed), progress=0.0)
         trained.append(learner.network.state_dict()[name].clone())
     expected = trained[0]
-    for weights in trained[1:]:
-        expected = 0.9 * expected + 0.1 * weights
+    for kept, weights in zip(decays, trained[1:], strict=True):
+        expected = kept * expected + (1 - kept) * weights
     torch.testing.assert_close(learner.weights()[name], expected)
     torch.testing.assert_close(learner.agent.state_dict()[name], expected)
     assert not torch.equal(learner.weights()[name], trained[-1])
@@ -207,6 +210,21 @@ def test_state_of_another_network_size_is_a_user_error() -> None:
     for other in (larger, new_learner(position_bias=True)):
         with pytest.raises(UserError, match="another network or optimizer"):
             other.load_state_dict(learner.weights(), learner.state_dict())
+
+
+def test_a_first_step_that_a_gradient_scaler_skips_leaves_sgd_nothing_to_go_wrong() -> None:
+    """A fused step that is skipped would keep momentum of memory that nobody has written."""
+    config = dataclasses.replace(CONFIG, optimizer="sgd", learning_rate=0.01, value_loss_weight=1e4)
+    learner = new_learner(config)
+    learner._scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)  # the first gradients overflow
+    learner._optimizer = _optimizer(learner.network, learner._config, scaled=True)
+    before = {name: tensor.clone() for name, tensor in learner.network.named_parameters()}
+    learner.train_step(fixed_batch(0), progress=0.0)
+    for name, tensor in learner.network.named_parameters():
+        assert torch.equal(tensor, before[name]), name
+    assert not learner._optimizer.state  # nothing that the next step would take for momentum
+    assert not learner._optimizer.defaults["fused"]
+    assert new_learner(dataclasses.replace(CONFIG, optimizer="sgd"))._optimizer.defaults["fused"]
 
 
 def test_unknown_optimizer_is_a_user_error() -> None:
