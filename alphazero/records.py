@@ -16,7 +16,8 @@ class SidePositions:
         observations: uint8 [N, C, H, W].
         policy_offsets: int32 [N+1]; the moves of position i are policy_offsets[i]:policy_offsets[i+1].
         policy_actions: int32 [policy_offsets[N]], its legal actions, ascending.
-        policy_visits: int32 [policy_offsets[N]], their visit counts in the search of the game's move.
+        policy_visits: int32 [policy_offsets[N]], their visit counts in the search of the game's move, less those that
+            proofs make void (`selfplay.policy_targets`).
         values: float32 [N], what that search thought of the position, for the player to move there.
         moves_before: int32 [N], moves from the start of the game to the position of the game that was searched.
         copies: int32 [N], how often each is written into the replay buffer; None: once.
@@ -45,8 +46,9 @@ class Episode:
         policy_offsets: int32 [T+1]; the root children of move t are policy_offsets[t]:policy_offsets[t+1].
         policy_actions: int32 [policy_offsets[T]], legal actions at the root, ascending.
         policy_visits: int32 [policy_offsets[T]], their visit counts, less forced playouts, or, with
-            search.root_search = "gumbel", shares of the improved policy in 65,535ths: the policy target once
-            normalised. All 0 for a move of a fast search: it teaches the value alone.
+            search.root_search = "gumbel", shares of the improved policy in 65,535ths; less those that proofs make void
+            (`selfplay.policy_targets`): the policy target once normalised. All 0 for a move of a fast search, or where
+            all moves are proven to lose: it teaches the value alone.
         root_values: float32 [T], mean value of the root after the search.
         outcomes: float32 [T], +1, 0 or -1: how the game ended.
         weights_versions: int32 [T], version of the newest weights that had a part in the move's search.

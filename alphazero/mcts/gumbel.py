@@ -130,7 +130,7 @@ def scaled_values(statistics: RootStatistics, config: SearchConfig) -> FloatArra
 
     Values are put from -1..1 to 0..1, for which the paper's constants are meant. Visits kept from an earlier search
     count. An action without a visit has the mixed value: of the network's own and the mean of the others' Q,
-    weighted by prior, the more the more visits there are.
+    weighted by prior, the more the more visits there are. What the solver has proven of an action is its value.
     """
     visited = statistics.visit_counts > 0
     visits = int(statistics.visit_counts.sum())
@@ -142,6 +142,7 @@ def scaled_values(statistics: RootStatistics, config: SearchConfig) -> FloatArra
         mean_q = (priors * statistics.q_values)[visited].sum() / priors[visited].sum()
         mixed = (own_value + visits * mean_q) / (1 + visits)
     completed = np.where(visited, statistics.q_values, mixed)
+    completed = np.where(statistics.proven != 0, statistics.proven, completed)
     scale = (config.gumbel_c_visit + statistics.visit_counts.max()) * config.gumbel_c_scale
     scaled: FloatArray = scale * (completed + 1.0) / 2.0
     return scaled

@@ -10,6 +10,7 @@ from alphazero.games.game import ByteArray
 from alphazero.mcts.backend import FloatArray, IntArray, PriorArray, RootStatistics, SearchedNodes
 from alphazero.records import Episode, SidePositions
 from alphazero.selfplay.policy_surprise import NO_PART, draw_copies, policy_surprises, surprise_weights
+from alphazero.selfplay.policy_targets import visits_not_refuted
 from alphazero.selfplay.side_positions import joined, side_positions
 
 
@@ -130,14 +131,14 @@ class EpisodeBuilder:
         if not self._side_nodes:
             return None
         found = joined(self._side_nodes)
+        policy_visits = visits_not_refuted(found.edge_visit_counts, found.edge_proven, found.edge_offsets)
         copies = None
         if self._surprise_share:
-            copies = self._copies(
-                policy_surprises(found.edge_visit_counts, found.edge_priors, found.edge_offsets), rng
-            )
+            copies = self._copies(policy_surprises(policy_visits, found.edge_priors, found.edge_offsets), rng)
         searched = [len(nodes) for nodes in self._side_nodes]
         moves_before = np.repeat(np.array(self._side_moves_before, np.int32), searched)
-        return side_positions(np.concatenate(self._side_observations), found, moves_before, copies)
+        observations = np.concatenate(self._side_observations)
+        return side_positions(observations, found, policy_visits, moves_before, copies)
 
     def _copies(self, surprises: FloatArray, rng: np.random.Generator) -> IntArray:
         """Return how often each of N positions, which share a weight of N, is written."""

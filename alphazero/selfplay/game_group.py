@@ -21,6 +21,7 @@ from alphazero.mcts.search import BatchedSearch, best_action, sample_action
 from alphazero.records import Episode
 from alphazero.seeding import generator
 from alphazero.selfplay.episode import EpisodeBuilder
+from alphazero.selfplay.policy_targets import visits_not_refuted
 from alphazero.selfplay.random_stage import play_random_opening, set_random_stage
 from alphazero.selfplay.side_positions import nodes_left_behind
 from alphazero.selfplay.start_archive import StartArchive
@@ -256,11 +257,12 @@ class GameGroup:
         """Return what the search says of the policy, for `Episode.policy_visits`: int32 [E]."""
         if not self._searched_in_full[slot]:
             return np.zeros_like(statistics.visit_counts)
+        visits = statistics.visit_counts
         if self.config.root_search == "gumbel":
-            return policy_shares(statistics, self.config)
-        if self.config.forced_playouts > 0:
-            return pruned_visits(statistics, self.config)
-        return statistics.visit_counts
+            visits = policy_shares(statistics, self.config)
+        elif self.config.forced_playouts > 0:
+            visits = pruned_visits(statistics, self.config)
+        return visits_not_refuted(visits, statistics.proven, np.array([0, len(visits)]))
 
     def _start_game(self, slot: int, simulations: int | None = None) -> None:
         seed, actor, launch = self._stream

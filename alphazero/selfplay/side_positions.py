@@ -60,17 +60,21 @@ def joined(searches: Sequence[SearchedNodes]) -> SearchedNodes:
 
 
 def side_positions(
-    observations: ByteArray, found: SearchedNodes, moves_before: IntArray, copies: IntArray | None
+    observations: ByteArray,
+    found: SearchedNodes,
+    policy_visits: IntArray,
+    moves_before: IntArray,
+    copies: IntArray | None,
 ) -> SidePositions:
     """Return the nodes found as positions to learn from.
 
-    observations: uint8 [N, C, H, W]. moves_before, copies: see `SidePositions`.
+    observations: uint8 [N, C, H, W]. policy_visits: int32 [E]. moves_before, copies: see `SidePositions`.
     """
     return SidePositions(
         observations=observations,
         policy_offsets=found.edge_offsets,
         policy_actions=found.edge_actions,
-        policy_visits=found.edge_visit_counts,
+        policy_visits=policy_visits,
         values=node_values(found).astype(np.float32),
         moves_before=moves_before,
         copies=copies,

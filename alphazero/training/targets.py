@@ -48,12 +48,15 @@ def value_targets(
 
     (1 - root_value_share) * lambda-return + root_value_share * root value of the search. With td_lambda = 1 the return
     is the outcome, which is all that AlphaZero uses; below, the searches between a position and the end of its game
-    have their say, the nearer ones more. What a search says is biased, but far less noisy than how the game ends.
+    have their say, the nearer ones more. What a search says is biased, but far less noisy than how the game ends. A
+    search without a trained network says little, near 0, where it has proven nothing: there the return is the target.
 
     Source: Sutton, 'Learning to predict by the methods of temporal differences' (1988).
     """
     returns = episode.outcomes if td_lambda == 1.0 else _lambda_returns(episode, td_lambda)
-    mixed = (1.0 - root_value_share) * returns + root_value_share * episode.root_values
+    says_something = (episode.weights_versions > 0) | (np.abs(episode.root_values) == 1.0)
+    shares = np.where(says_something, root_value_share, 0.0)
+    mixed = (1.0 - shares) * returns + shares * episode.root_values
     return mixed.astype(np.float32)
 
 

@@ -134,6 +134,16 @@ def test_the_improved_policy_worked_out_by_hand() -> None:
     assert abs(int(shares.sum()) - SHARES) <= len(shares) / 2
 
 
+def test_what_is_proven_is_worth_what_it_is_proven_to_be() -> None:
+    found = root([0.4, 0.3, 0.3], [2, 2, 0], [-0.5, 0.5, 0.0])
+    found.proven[:2] = 1, -1  # found out with the last visits: the means say the opposite
+    surely = root([0.4, 0.3, 0.3], [2, 2, 0], [1.0, -1.0, 0.0])
+    config = SearchConfig(gumbel_c_visit=3.0)
+    policy, expected = improved_policy(found, config), improved_policy(surely, config)
+    assert policy[0] / policy[1] == pytest.approx(expected[0] / expected[1])
+    assert policy[0] > 0.8 and policy[1] < 0.01
+
+
 def test_the_own_value_of_the_root_counts_for_what_was_not_visited() -> None:
     low, high = (
         improved_policy(root([0.5, 0.5], [1, 0], [0.0, 0.0], own_value), CONFIG) for own_value in (-0.5, 0.5)

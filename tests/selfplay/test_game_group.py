@@ -329,9 +329,8 @@ def test_with_tree_reuse_the_simulations_come_on_top_of_the_kept_subtree():
 
 def test_side_positions_are_searched_positions_that_the_game_did_not_come_to():
     game = get_game("connect_four")
-    config = SearchConfig(
-        simulations=60
-    )  # a node that the solver has proven is visited, its children are not
+    # A node that the solver has proven is visited, its children are not (test_policy_targets.py).
+    config = SearchConfig(simulations=60, solver=False)
     group = GameGroup(game, config, 4, seed=1, selfplay=SelfPlayConfig(side_position_visits=10))
     found = 0
     for episode in play(group, 6):

@@ -124,7 +124,8 @@ def test_the_nodes_of_several_searches_stand_one_after_the_other(search):
         observations.append(np.full((len(found[-1]), 2, 3, 3), played, np.uint8))
         search.play(0, played)
     moves_before = np.repeat(np.array([0, 1], np.int32), [len(nodes) for nodes in found])
-    side = side_positions(np.concatenate(observations), joined(found), moves_before, None)
+    nodes = joined(found)
+    side = side_positions(np.concatenate(observations), nodes, nodes.edge_visit_counts, moves_before, None)
     first = len(found[0])
     assert len(side) == first + len(found[1]) == side.observations.shape[0] and side.copies is None
     assert (side.observations[:first] == 4).all() and (side.observations[first:] == 0).all()

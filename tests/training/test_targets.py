@@ -89,6 +89,13 @@ def test_a_search_without_a_trained_network_has_no_say_in_what_came_before() -> 
     assert value_targets(three_moves([0, 0, 0]), 0.0, 0.5).tolist() == [1.0, -1.0, 1.0]
 
 
+def test_a_search_without_a_trained_network_says_what_it_has_proven_and_nothing_else() -> None:
+    game = three_moves([0, 0, 1])
+    assert value_targets(game, 0.5).tolist() == pytest.approx([1.0, -1.0, 0.8])
+    proven = dataclasses.replace(game, root_values=np.array([-1.0, -0.4, 0.6], np.float32))
+    assert value_targets(proven, 0.5).tolist() == pytest.approx([0.0, -1.0, 0.8])
+
+
 def test_owners_are_those_of_the_final_position_as_the_player_to_move_sees_it() -> None:
     # 0 1 2     moves 0 4 2 6 1: the first player fills the top row
     # 3 4 5
