@@ -93,8 +93,9 @@ class MatchResult:
 def draw_openings(game: Game, count: int, opening_moves: int, seed: int) -> list[Moves]:
     """Return `count` random openings that end in different positions, none of them terminal.
 
-    They have `opening_moves` moves. Where the game has too few different positions after so many moves,
-    the rest gets a move more, and so on; only when the whole game is too small are openings repeated.
+    Images of a position under the game's symmetries are not different: equal players would play equal games. They have
+    `opening_moves` moves. Where the game has too few different positions after so many moves, the rest gets a move
+    more, and so on; only when the whole game is too small are openings repeated.
     """
     random = generator(seed, "openings")
     openings: list[Moves] = []
@@ -245,7 +246,7 @@ class _RunningGame:
 
 
 def _random_opening(game: Game, length: int, random: np.random.Generator) -> tuple[Moves, bytes | None]:
-    """Return random moves and the position's observation; None for it if the game ended."""
+    """Return random moves, and what the position and its images under symmetries share; None if the game ended."""
     state = game.initial_state()
     moves: list[int] = []
     for _ in range(length):
@@ -258,7 +259,8 @@ def _random_opening(game: Game, length: int, random: np.random.Generator) -> tup
         return tuple(moves), None
     observation = np.zeros(game.observation_shape, np.uint8)
     game.encode(state, observation)
-    return tuple(moves), observation.tobytes()
+    cells = observation.reshape(len(observation), -1)
+    return tuple(moves), min(cells[:, symmetry.cell_source].tobytes() for symmetry in game.symmetries())
 
 
 def _players(matches: Sequence[Match]) -> list[Player]:
