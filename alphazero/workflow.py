@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alphazero.config import Config
+from alphazero.config_layers import layer_from_overrides, layer_from_toml
 from alphazero.config_loading import (
     AUTO_PROFILE,
     SHIPPED_PROFILE,
@@ -61,6 +62,7 @@ _SOURCE_SUFFIXES = (".py", ".pyx", ".pxd", ".h", ".hpp", ".cpp")
 _WATCHING = ("run.log_every_seconds",)
 
 DEFAULT_EXPERIMENT = "train"  # the folder of a run without an experiment file
+_SHIPPED_EXPERIMENTS = Path(__file__).resolve().parent.parent / "workflow/experiments"
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,11 @@ def plan_run(
     experiment: Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Run:
-    """Return the run that these choices mean on `machine`; UserError if one of them is wrong."""
+    """Return the run that these choices mean on `machine`; UserError if one of them is wrong.
+
+    The run's folder is named by `game` and `seed`: settings that say another one are refused, not passed over.
+    """
+    _require_same(game, seed, experiment, overrides)
     all_overrides = (*overrides, f"run.seed={seed}")
     resolved = resolve_config(game, profile, experiment, all_overrides, hardware)
     folder = results_folder(machine, resolved.config, experiment_name(experiment, overrides))
@@ -102,9 +108,16 @@ def results_folder(machine: str, config: Config, experiment: str) -> str:
 
 
 def experiment_name(experiment: Path | None, overrides: Sequence[str]) -> str:
-    """Return what sets a variant's folder apart: the experiment file's stem, and a mark of any overrides."""
+    """Return what sets a variant's folder apart: the experiment file's stem, and a mark of any overrides.
+
+    A file of one's own has a mark of its settings too: another file may have the same name, or it may be a name of
+    ours. UserError if the file cannot be read.
+    """
     name = experiment.stem if experiment else DEFAULT_EXPERIMENT
-    return f"{name}-{_digest(sorted(overrides))[:6]}" if overrides else name
+    marked = sorted(overrides)
+    if experiment and (experiment.resolve().parent != _SHIPPED_EXPERIMENTS or name == DEFAULT_EXPERIMENT):
+        marked.append(json.dumps(layer_from_toml(experiment), sort_keys=True))
+    return f"{name}-{_digest(marked)[:6]}" if marked else name
 
 
 def config_options(run: Run) -> str:
@@ -259,6 +272,20 @@ def _sources(root: Path, parts: Sequence[str], game: str | None = None) -> list[
     ]
     plugged_in = plug_in_files(game, _SOURCE_SUFFIXES) if game is not None else []
     return sorted({*own, *plugged_in})
+
+
+def _require_same(game: str, seed: int, experiment: Path | None, overrides: Sequence[str]) -> None:
+    layers = {"set": layer_from_overrides(overrides)}
+    if experiment is not None:
+        layers[str(experiment)] = layer_from_toml(experiment)
+    for source, layer in layers.items():
+        for name, wanted in (("game", game), ("seed", seed)):
+            found = layer.get(f"run.{name}", wanted)
+            if found != wanted:
+                raise UserError(
+                    f"{source}: run.{name} is {found}, but the run's {name} is {wanted} and names its results; "
+                    f"leave it out there, and choose with --config {name}={found}"
+                )
 
 
 def _settings(run: Run, evaluation: bool) -> str:

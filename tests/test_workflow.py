@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,12 @@ def planned(
     return plan_run("test-2c", HARDWARE, "auto", game, seed, experiment, overrides)
 
 
+def write_experiment(path: Path, filters: int) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"[network]\nfilters = {filters}\n", encoding="utf-8")
+    return path
+
+
 def hashes(root: Path, run: Run) -> tuple[str, str, str]:
     return training_hash(root, run), evaluation_hash(root, run), report_hash(root)
 
@@ -69,9 +76,39 @@ def clone(tmp_path: Path) -> Path:
 def test_a_run_lies_where_machine_profile_experiment_game_and_seed_say(tmp_path: Path) -> None:
     assert planned().folder == "test-2c/cpu/train/connect_four_seed0"
     assert planned(seed=3).folder == "test-2c/cpu/train/connect_four_seed3"
-    experiment = tmp_path / "wide.toml"
-    experiment.write_text("[network]\nfilters = 48\n", encoding="utf-8")
-    assert planned(experiment=experiment).folder == "test-2c/cpu/wide/connect_four_seed0"
+    experiment = write_experiment(tmp_path / "wide.toml", filters=48)
+    folder = planned(experiment=experiment).folder
+    assert re.fullmatch(r"test-2c/cpu/wide-[0-9a-f]{6}/connect_four_seed0", folder)
+
+
+def test_experiments_that_differ_lie_in_different_folders(tmp_path: Path) -> None:
+    one = write_experiment(tmp_path / "a/my.toml", filters=48)
+    same = write_experiment(tmp_path / "b/my.toml", filters=48)
+    other = write_experiment(tmp_path / "c/my.toml", filters=56)
+    assert planned(experiment=one).folder == planned(experiment=same).folder
+    shipped = ROOT / "workflow/experiments"
+    runs = [planned(), planned("network.filters=48")]
+    runs += [planned(experiment=shipped / f"{name}.toml") for name in ("quick", "one_hour")]
+    runs += [planned(experiment=path) for path in (one, other)]
+    runs += [planned("search.c_puct_init=2", experiment=path) for path in (one, other)]
+    runs += [
+        planned(experiment=write_experiment(tmp_path / f"{name}.toml", filters=48))
+        for name in ("train", "quick", "one_hour")
+    ]
+    assert len({run.folder for run in runs}) == len(runs)
+
+
+@pytest.mark.parametrize(("name", "found"), [("seed", "3"), ("game", "tic_tac_toe")])
+def test_settings_that_name_another_game_or_seed_are_refused(tmp_path: Path, name: str, found: str) -> None:
+    experiment = tmp_path / "my.toml"
+    value = found if found.isdigit() else f'"{found}"'
+    experiment.write_text(f"[run]\n{name} = {value}\n", encoding="utf-8")
+    advice = f"run.{name} is {found}, .* choose with --config {name}={found}"
+    with pytest.raises(UserError, match=f"^set: {advice}"):
+        planned(f"run.{name}={found}")
+    with pytest.raises(UserError, match=f"my.toml: {advice}"):
+        planned(experiment=experiment)
+    planned(experiment=experiment, game=found if name == "game" else "connect_four", seed=3)  # as it says
 
 
 def test_overrides_keep_a_folder_of_their_own() -> None:
