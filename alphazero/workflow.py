@@ -120,6 +120,12 @@ def experiment_name(experiment: Path | None, overrides: Sequence[str]) -> str:
     return f"{name}-{_digest(marked)[:6]}" if marked else name
 
 
+def shell_prefix(programs: Path) -> str:
+    """Return what goes before each rule's command, for `shell.prefix`: `programs` is where its `python` is found."""
+    folder = shlex.quote(str(programs)).replace("{", "{{").replace("}", "}}")  # Snakemake formats it
+    return f'set -euo pipefail; export PATH={folder}:"$PATH"; '
+
+
 def config_options(run: Run) -> str:
     """Return the options of `alphazero config` that give this run's settings, quoted for a shell."""
     options = ["--game", run.game, "--profile", run.profile]

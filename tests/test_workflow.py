@@ -28,6 +28,7 @@ from alphazero.workflow import (
     plan_run,
     quality_beside,
     report_hash,
+    shell_prefix,
     tables_options,
     training_hash,
     training_sources,
@@ -109,6 +110,17 @@ def test_settings_that_name_another_game_or_seed_are_refused(tmp_path: Path, nam
     with pytest.raises(UserError, match=f"my.toml: {advice}"):
         planned(experiment=experiment)
     planned(experiment=experiment, game=found if name == "game" else "connect_four", seed=3)  # as it says
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a rule's command is bash's")
+@pytest.mark.parametrize("folder", ["a b", "Ann's", "{braces}", "$HOME"])
+def test_rules_find_their_python_in_a_folder_of_any_name(tmp_path: Path, folder: str) -> None:
+    programs = tmp_path / folder
+    programs.mkdir()
+    (programs / "python").write_text("#!/bin/sh\necho found\n", encoding="utf-8")
+    (programs / "python").chmod(0o755)
+    command = shell_prefix(programs).format() + "python"  # as Snakemake formats it
+    assert subprocess.run(["bash", "-c", command], capture_output=True, text=True).stdout == "found\n"
 
 
 def test_overrides_keep_a_folder_of_their_own() -> None:

@@ -22,7 +22,7 @@ from alphazero.hardware.description import Hardware
 from alphazero.hardware.probe import probe_hardware
 
 # Rules find this interpreter's `python` also when its environment is not activated.
-shell.prefix(f"set -euo pipefail; export PATH='{Path(sys.executable).parent}':\"$PATH\"; ")
+shell.prefix(planning.shell_prefix(Path(sys.executable).parent))
 
 
 def checked_config():
@@ -51,7 +51,7 @@ def machine_as_recorded():
         return hardware
     try:
         return Hardware.from_json(json.loads(record.read_text(encoding="utf-8")))
-    except (ValueError, UserError) as error:
+    except (OSError, ValueError, UserError) as error:
         raise WorkflowError(f"{record}: {error}; delete it, and it is written again")
 
 
