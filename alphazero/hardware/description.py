@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from alphazero.errors import UserError
+
+_AT_LEAST_ONE = ("machine.cpu.logical_cores", "machine.cpu.usable_cores", "machine.memory.usable_mib")
 
 
 @dataclass(frozen=True)
@@ -150,23 +153,42 @@ class Hardware:
     def from_json(cls, data: Mapping[str, Any]) -> Hardware:
         """Return the machine that `to_json` described; UserError if `data` is something else."""
         try:
-            fields = {field.name: data[field.name] for field in dataclasses.fields(cls)}
-            gpus = [
-                Gpu(
-                    **{
-                        **gpu,
-                        "mig_instances": tuple(MigInstance(**slice_) for slice_ in gpu["mig_instances"]),
-                    }
-                )
-                for gpu in fields["gpus"]
-            ]
-            fields |= {"gpus": tuple(gpus), "warnings": tuple(fields["warnings"])}
-            fields |= {"cpu": Cpu(**fields["cpu"]), "memory": Memory(**fields["memory"])}
-            return cls(**fields)
-        except (KeyError, TypeError, AttributeError) as error:
+            machine: Hardware = _from_json(cls, data, "machine")
+        except ValueError as error:
             raise UserError(
                 f"not a machine's description ({error}); write one with `alphazero detect --out FILE.json`"
             ) from error
+        return machine
+
+
+def _from_json(kind: Any, value: Any, name: str) -> Any:
+    """Return `value` as the type `kind` of a field called `name`; ValueError, naming it, if it is something else."""
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{name} is not an object")
+        types = typing.get_type_hints(kind)
+        missing = [
+            field.name
+            for field in dataclasses.fields(kind)
+            if field.name not in value and field.default is dataclasses.MISSING
+        ]
+        if missing:
+            raise ValueError(f"{name} has no {', '.join(missing)}")
+        return kind(
+            **{key: _from_json(types[key], value[key], f"{name}.{key}") for key in types if key in value}
+        )
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{name} is not a list")
+        return tuple(_from_json(typing.get_args(kind)[0], item, name) for item in value)
+    allowed = typing.get_args(kind) or (kind,)
+    if type(value) not in allowed and not (float in allowed and type(value) is int):
+        words = " or ".join("null" if each is type(None) else each.__name__ for each in allowed)
+        raise ValueError(f"{name} is {value!r}, not {words}")
+    least = 1 if name in _AT_LEAST_ONE else 0
+    if isinstance(value, int | float) and not value >= least:
+        raise ValueError(f"{name} is {value!r}, below {least}")
+    return value
 
 
 def _slug(name: str) -> str:

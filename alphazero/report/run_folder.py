@@ -91,7 +91,7 @@ def read_run_folder(folder: Path, log: Path | None = None) -> RunData:
         name=folder.resolve().name,
         config_text=read("config.toml", _read_text),
         config=read("config.toml", lambda path: tomli.loads(_read_text(path))),
-        hardware=read("hardware.json", _read_json),
+        hardware=read("hardware.json", _read_hardware),
         provenance=read("provenance.json", _read_json),
         metrics=metrics,
         solved=read_table("evaluation/solved_positions.csv", SOLVED_COLUMNS),
@@ -104,7 +104,7 @@ def read_run_folder(folder: Path, log: Path | None = None) -> RunData:
         solved_note=str(evaluation.get("solved_positions_note") or ""),
         log_tail=_read_tail(folder / "train.log" if log is None else log),
         problems=(),
-        health=read("health.json", _read_json),
+        health=read("health.json", _read_health),
     )
     inputs = (run.config, run.hardware, run.provenance, run.metrics, run.solved, run.matches, run.curve)
     if all(data is None for data in inputs) and not problems:
@@ -143,6 +143,21 @@ def _read_json(path: Path) -> dict[str, Any]:
     data = json.loads(_read_text(path))
     if not isinstance(data, dict):
         raise ValueError("it is not a JSON object")
+    return data
+
+
+def _read_hardware(path: Path) -> dict[str, Any]:
+    data = _read_json(path)
+    if not isinstance(data.get("gpus", []), list):
+        raise ValueError(f"gpus is {data['gpus']!r}, not a list")
+    return data
+
+
+def _read_health(path: Path) -> dict[str, Any]:
+    data = _read_json(path)
+    for metric, value in data.items():
+        if not isinstance(value, int | float | None):
+            raise ValueError(f"{metric} is {value!r}, not a number")
     return data
 
 

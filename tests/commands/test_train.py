@@ -42,7 +42,8 @@ def test_a_run_with_options_does_not_take_the_folder_of_the_plain_run(here: Path
     }
     assert len(others) == 4 and plain not in others
     (here / "wide.toml").write_text("[network]\nfilters = 48\n", encoding="utf-8")
-    assert results_folder("--experiment", "wide.toml").parts[-2:] == ("wide", "connect_four_seed0")
+    experiment, game = results_folder("--experiment", "wide.toml").parts[-2:]
+    assert experiment.startswith("wide-") and game == "connect_four_seed0"  # marked by its content
 
 
 @pytest.mark.parametrize(

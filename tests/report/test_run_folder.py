@@ -48,6 +48,8 @@ def test_one_file_is_enough(tmp_path: Path) -> None:
         ("metrics.csv", "games,positions\n1,2\n", "no column run_time_s"),
         ("metrics.csv", "", "metrics.csv could not be read"),
         ("hardware.json", "[1, 2]", "not a JSON object"),
+        ("hardware.json", '{"gpus": 5}', "gpus is 5, not a list"),
+        ("health.json", '{"policy_entropy": "low"}', "policy_entropy is 'low', not a number"),
         ("provenance.json", '{"commit": ', "provenance.json could not be read"),
         ("config.toml", "= nonsense", "config.toml could not be read"),
         ("evaluation/matches.csv", "who,whom\na,b\n", "no column agent, opponent, games, score"),
