@@ -16,7 +16,16 @@ PACKAGE = ROOT / "alphazero"
 # From the bottom up. A module may import its own package, its own row, and every row above it in this table;
 # no two packages may import each other.
 LAYERS = (
-    ("connections", "errors", "folders", "source_meaning", "student", "native_flags", "native_import"),
+    (
+        "connections",
+        "documents",
+        "errors",
+        "folders",
+        "source_meaning",
+        "student",
+        "native_flags",
+        "native_import",
+    ),
     ("config", "config_validation", "records", "seeding", "metrics", "hardware"),
     ("games", "mcts", "config_layers"),
     ("config_loading", "config_arguments", "tuned_profile", "network"),
@@ -28,7 +37,9 @@ LAYERS = (
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # Packages that read only what a run left in files may not reach what makes it.
-READS_FILES_ONLY = {"report": {"errors", "metrics", "config", "config_validation", "config_layers"}}
+READS_FILES_ONLY = {
+    "report": {"documents", "errors", "metrics", "config", "config_validation", "config_layers"}
+}
 
 # Where torch may be imported; in selfplay only by those that evaluate positions or start those that do.
 WITH_TORCH = ("network", "training", "evaluation", "loop", "run", "benchmark", "quality")

@@ -36,6 +36,7 @@ from alphazero.benchmark.window_log import CEILING, LEARNER, SELFPLAY, WindowLog
 from alphazero.config import Config
 from alphazero.config_loading import ResolvedConfig, config_to_toml
 from alphazero.config_validation import Value
+from alphazero.documents import read_document
 from alphazero.errors import UserError
 from alphazero.games.registry import get_game
 from alphazero.hardware.description import Hardware
@@ -48,6 +49,7 @@ from alphazero.network.frozen_engine import computes_in_bfloat16
 from alphazero.selfplay.engine_at_start import engine_rows, settle_engine
 
 FORMAT = 1  # of measurements.json
+_KEYS = ("game", "hardware", "hardware_profile", "provenance", "simulations", "variants", "windows")
 
 
 class RealMeasurer:
@@ -254,19 +256,9 @@ def write_document(document: dict[str, Any], path: Path) -> None:
         ) from error
 
 
-def read_document(path: Path) -> dict[str, Any]:
+def read_measurements(path: Path) -> dict[str, Any]:
     """Return what `write_document` wrote; UserError if it is something else."""
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}); make it with `alphazero benchmark measure`"
-        ) from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise UserError(
-            f"{path}: no measurements of this version; make them again with `alphazero benchmark measure`"
-        )
-    return document
+    return read_document(path, "measurements.json", FORMAT, _KEYS, "alphazero benchmark measure")
 
 
 def _phase_record(phase: Phase) -> dict[str, Any]:

@@ -120,12 +120,12 @@ def _measure(arguments: argparse.Namespace) -> int:
 
 
 def _tabulate(arguments: argparse.Namespace) -> int:
-    from alphazero.benchmark.measurement import read_document
+    from alphazero.benchmark.measurement import read_measurements
     from alphazero.benchmark.summary import ceiling_warnings, noise_warnings, summarise
     from alphazero.report.benchmark_page import render_benchmark_page, write_benchmark_parts
     from alphazero.report.quality_receipt import read_receipts
 
-    document = read_document(arguments.measurements)
+    document = read_measurements(arguments.measurements)
     rows = summarise(document)
     warnings = noise_warnings(document) + ceiling_warnings(rows)
     beside = arguments.quality
@@ -193,24 +193,29 @@ def _compare(arguments: argparse.Namespace) -> int:
 def _machines(arguments: argparse.Namespace) -> int:
     import pandas as pd
 
-    from alphazero.benchmark.measurement import read_document
+    from alphazero.benchmark.measurement import read_measurements
     from alphazero.benchmark.summary import summarise
     from alphazero.report.benchmark_tables import machines_table
 
     of_each = [
-        summarise(read_document(path)).assign(source=path.as_posix()) for path in arguments.measurements
+        summarise(read_measurements(path)).assign(source=path.as_posix()) for path in arguments.measurements
     ]
     table = machines_table(pd.concat(of_each))
-    table.write(arguments.parts)
+    try:
+        table.write(arguments.parts)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename} cannot be written ({error.strerror}); choose another folder with --parts"
+        ) from error
     print(table.markdown())
     return 0
 
 
 def _agree(arguments: argparse.Namespace) -> int:
     from alphazero.benchmark.agreement import CONFIDENCE, compare_documents
-    from alphazero.benchmark.measurement import read_document
+    from alphazero.benchmark.measurement import read_measurements
 
-    first, second = (read_document(path) for path in arguments.measurements)
+    first, second = (read_measurements(path) for path in arguments.measurements)
     rows = compare_documents(first, second)
     print(f"{'row':<34}{'speed-up':>10}{'repeat':>10}{'repeat / first':>16}   a repeat may differ by")
     for row in rows:

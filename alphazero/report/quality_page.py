@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from alphazero.errors import UserError
+from alphazero.documents import read_document
 from alphazero.metrics.catalog import find_metric
 from alphazero.report import plots
 from alphazero.report.figure import figure
@@ -23,21 +22,17 @@ from alphazero.report.tables import Table
 Document = Mapping[str, Any]
 
 FORMAT = 1
+_KEYS = (
+    "config_toml", "game", "hardware", "hardware_profile", "plan", "positions", "provenance", "sets", "simulations",
+    "variants",
+)  # fmt: skip
 NO_WORSE, WORSE, NOT_SHOWN = "no worse", "worse", "not shown"
 POINTS = "percentage points"  # the unit of a difference of shares
 
 
 def read_quality(path: Path) -> Document:
     """Return the content of quality.json; UserError if it is not one."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}); give a file of `alphazero quality measure`"
-        ) from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise UserError(f"{path} is no quality.json of format {FORMAT}; make it again with this version")
-    return document
+    return read_document(path, "quality.json", FORMAT, _KEYS, "alphazero quality measure")
 
 
 def render_quality_page(document: Document) -> str:

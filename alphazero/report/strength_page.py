@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from alphazero.errors import UserError
 from alphazero.metrics.catalog import format_duration
 from alphazero.report import plots
 from alphazero.report.figure import figure
@@ -22,7 +20,6 @@ from alphazero.report.tables import Table
 
 Document = Mapping[str, Any]
 
-FORMAT = 1
 # What is counted until an error is reached: the key of a point, its label, how it is written.
 COSTS = (
     ("wall_s", "wall-clock, all", format_duration),
@@ -33,17 +30,6 @@ COSTS = (
     ("positions", "self-play positions", lambda value: f"{value:,.0f}"),
     ("step", "training steps", lambda value: f"{value:,.0f}"),
 )
-
-
-def read_strength(path: Path) -> Document:
-    """Return the content of strength.json; UserError if it is not one."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); give a file of `alphazero strength`") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise UserError(f"{path} is no strength.json of format {FORMAT}; make it again with this version")
-    return document
 
 
 def render_strength_page(document: Document) -> str:

@@ -19,7 +19,7 @@ from made_up_measuring import (
     write_phases,
 )
 
-from alphazero.benchmark.measurement import Measurement, read_document, write_document
+from alphazero.benchmark.measurement import Measurement, read_measurements, write_document
 from alphazero.benchmark.session import Budget
 from alphazero.benchmark.summary import ceiling_warnings, noise_warnings, summarise
 from alphazero.benchmark.window import Window
@@ -206,10 +206,10 @@ def test_a_document_is_read_back_and_strangers_are_refused(tmp_path: Path, phase
     document = measured(measurement(tmp_path, phases), FakeMeasurer(speed_by_games))
     path = tmp_path / "deep" / "measurements.json"
     write_document(document, path)
-    assert read_document(path) == json.loads(json.dumps(document))
+    assert read_measurements(path) == json.loads(json.dumps(document))
     path.write_text("[]", encoding="utf-8")
-    with pytest.raises(UserError, match="no measurements of this version"):
-        read_document(path)
+    with pytest.raises(UserError, match=r"is no measurements\.json of format 1"):
+        read_measurements(path)
 
 
 def test_a_damaged_log_is_one_clear_line(tmp_path: Path) -> None:

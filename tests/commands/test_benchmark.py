@@ -68,3 +68,35 @@ def test_tables_and_page_are_made_from_measurements(
         "20",
         "19",
     ]  # a line each, nothing mixed
+
+
+def test_files_that_are_something_else_are_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = measurement(tmp_path, write_phases(tmp_path / "phases"))
+    made.run(FakeMeasurer(speed_by_games), lambda text: None)
+    good, other, parts = tmp_path / "m.json", tmp_path / "other.json", tmp_path / "tables"
+    write_document(made.document(), good)
+    other.write_text('{"format": 1}', encoding="utf-8")
+    page = ["--out", str(tmp_path / "page.html"), "--parts", str(parts)]
+    for words, answer in (
+        (["tabulate", str(other), *page], "is no measurements.json, it has no game,"),
+        (
+            ["machines", str(good), str(other), "--parts", str(parts)],
+            "give a file of `alphazero benchmark measure`",
+        ),
+        (
+            ["tabulate", str(good), "--quality", str(other), *page],
+            "give a file of `alphazero quality measure`",
+        ),
+        (["machines", str(good), "--parts", str(other)], "choose another folder with --parts"),
+    ):
+        assert main(["benchmark", *words]) == 2
+        said = capsys.readouterr().err.strip().splitlines()
+        assert len(said) == 1 and str(other) in said[0] and answer in said[0]
+
+
+def test_published_measurements_are_read(tmp_path: Path) -> None:
+    published = sorted((Path(__file__).parents[2] / "results/published").rglob("measurements.json"))
+    assert published
+    assert main(["benchmark", "machines", *map(str, published), "--parts", str(tmp_path)]) == 0

@@ -41,7 +41,15 @@ def test_a_planted_case_that_is_judged_wrongly_puts_the_others_in_doubt(judged: 
 
 def test_another_file_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "quality.json"
-    for text, answer in (("{}", "is no quality.json of format 1"), ("{", "cannot be read")):
+    measurements = json.dumps({"format": 1, "variants": [{"name": "baseline"}], "windows": []})
+    for text, answer in (
+        ("{}", "is no quality.json of format 1; make it again with `alphazero quality measure`"),
+        ("{", "cannot be read"),
+        (
+            measurements,
+            "is no quality.json, it has no config_toml, .*; give a file of `alphazero quality measure`",
+        ),
+    ):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(UserError, match=answer):
             read_quality(path)
