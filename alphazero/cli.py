@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from alphazero.errors import RunError, UserError
+from alphazero.selfplay.stop_signals import HANG_UP, interrupt, is_heeded
 
 COMMANDS = {
     "detect": "show the GPUs, CPU and memory found, and the hardware profile they lead to",
@@ -64,15 +65,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM unwind the stack as Ctrl-C does: killed at once, a command would leave its processes behind."""
+    """Let SIGTERM and SIGHUP unwind the stack as Ctrl-C does.
+
+    Killed at once, a command would leave its processes behind.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's
         return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ends = [number for number in (signal.SIGTERM, HANG_UP) if number is not None and is_heeded(number)]
+    previous = {number: signal.signal(number, interrupt) for number in ends}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Any]:

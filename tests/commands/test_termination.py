@@ -29,12 +29,13 @@ sys.exit(main(["detect"]))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
-def test_a_terminated_command_ends_its_processes_first():
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_a_terminated_command_ends_its_processes_first(number: str) -> None:
     with subprocess.Popen([sys.executable, "-c", COMMAND], stdout=subprocess.PIPE, text=True) as command:
         assert command.stdout is not None
         child = int(command.stdout.readline())
         os.kill(child, 0)  # it is there
-        command.send_signal(signal.SIGTERM)
+        command.send_signal(getattr(signal, number))
         assert command.wait(timeout=30) == 130
     for _ in range(100):
         try:

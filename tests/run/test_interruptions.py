@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import json
 import os
 import signal
@@ -10,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -49,13 +52,14 @@ class Trainer:
         self.experiment.write_text(TINY, encoding="utf-8")
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *options: str) -> subprocess.Popen[bytes]:
+    def start(self, *options: str, **how: Any) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "alphazero", "train", "--profile", "none", "--game", "tic_tac_toe"]
         command += ["--experiment", str(self.experiment), "--evaluate", "no"]
         command += ["--set", "inference.placement=local", "--actors", "1"]
         command += ["--checkpoints", str(self.run_folder), "--out", str(self.out), *options]
         with self.log.open("ab") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            how = {"stdout": log, "stderr": log, **how}
+            process = subprocess.Popen(command, start_new_session=True, **how)
         self.processes.append(process)
         return process
 
@@ -129,6 +133,62 @@ def test_a_killed_actor_is_started_again_ctrl_c_saves_and_the_same_command_goes_
     trainer.wait_for(lambda: trainer.steps()[-1] > stopped_at)
     again.send_signal(signal.SIGINT)
     assert again.wait(30) == 130
+
+
+@posix_only
+def test_a_closed_terminal_ends_the_run_with_a_checkpoint(trainer: Trainer) -> None:
+    import fcntl
+    import termios
+
+    screen, terminal = os.openpty()
+    options = ("--set", "training.positions=1000000", "--set", "training.checkpoint_every_minutes=60")
+    process = trainer.start(
+        *options,
+        **dict.fromkeys(("stdin", "stdout", "stderr"), terminal),
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(terminal)
+    os.set_blocking(screen, False)
+
+    def has_trained() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(screen, 1 << 16):  # a full terminal would hold the run up
+                pass
+        metrics = trainer.run_folder / "metrics.csv"
+        rows = csv.DictReader(metrics.read_text(encoding="utf-8").splitlines()) if metrics.exists() else ()
+        return any(float(row["training_steps"] or 0) > 0 for row in rows)
+
+    trainer.wait_for(has_trained)
+    workers = children_of(process, "actors")
+    os.close(screen)
+    assert process.wait(30) == 130
+    assert trainer.steps()[-1] > 0
+    assert not psutil.wait_procs(workers, timeout=20)[1]
+
+
+@posix_only
+def test_a_run_started_to_outlive_its_terminal_does(trainer: Trainer) -> None:
+    process = trainer.start(
+        "--set", "training.positions=1000000", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    )
+    saved = trainer.wait_for_a_trained_checkpoint()
+    os.killpg(process.pid, signal.SIGHUP)
+    trainer.wait_for(lambda: trainer.steps()[-1] > saved)
+    trainer.wait_for(lambda: trainer.steps()[-1] > saved + 1)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 130
+    assert "resource_tracker" not in trainer.said()
+
+
+@posix_only
+def test_a_hang_up_of_all_processes_is_an_orderly_stop(trainer: Trainer) -> None:
+    process = trainer.start("--set", "training.positions=1000000")
+    trainer.wait_for_a_trained_checkpoint()
+    os.killpg(process.pid, signal.SIGHUP)
+    assert process.wait(30) == 130
+    assert "run the same command again to go on from here" in trainer.said()
+    assert "Traceback" not in trainer.said() and "resource_tracker" not in trainer.said()
 
 
 @posix_only

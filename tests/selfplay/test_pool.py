@@ -341,11 +341,30 @@ def test_signals_for_the_whole_process_group_are_left_to_the_parent() -> None:
         for wait in (lambda: None, lambda: wait_until_all_work(pool)):  # while they start, and at work
             wait()
             for process in processes:
-                for number in (signal.SIGINT, signal.SIGTERM):
+                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                     os.kill(process, number)
         take(pool, 2)
         assert list(pool.process_ids().values()) == processes  # none was started again
     assert not any(psutil.pid_exists(process) for process in processes)
+
+
+TRACKER = """
+import os, signal, time
+from multiprocessing import resource_tracker
+from alphazero.selfplay.stop_signals import stop_signals_held_back
+
+with stop_signals_held_back():
+    pass
+os.kill(resource_tracker._resource_tracker._pid, signal.SIGHUP)
+time.sleep(0.5)
+print(resource_tracker._resource_tracker._check_alive())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_what_cleans_shared_memory_up_outlives_a_closed_terminal() -> None:
+    done = subprocess.run([sys.executable, "-c", TRACKER], capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr
 
 
 @needs_sigkill
