@@ -20,9 +20,11 @@ import hashlib
 import json
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from alphazero.config import Config
 from alphazero.config_layers import layer_from_overrides, layer_from_toml
@@ -101,6 +103,34 @@ def plan_run(
     return Run(folder, game, profile, experiment, all_overrides, resolved)
 
 
+def clear_abandoned_locks(folder: Path, clear: bool = True) -> IO[str] | None:
+    """Remove Snakemake's locks in `folder` (.snakemake) if no living Snakemake works there.
+
+    They are files, which a killed one leaves behind. Returned is a lock of the operating system, which dies with its
+    process and says that this one works there: keep it to the end. None: there are no such locks here.
+
+    Args:
+        clear: False in a job that Snakemake started.
+    """
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    try:
+        folder.mkdir(exist_ok=True)
+        living = (folder / "living").open("a", encoding="utf-8")
+        try:
+            fcntl.flock(living, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            clear = False
+        for lock in (folder / "locks").glob("*.lock") if clear else ():
+            lock.unlink()
+        fcntl.flock(living, fcntl.LOCK_SH)
+    except OSError:  # a read-only folder, or a file system without locks
+        return None
+    return living
+
+
 def results_folder(machine: str, config: Config, experiment: str) -> str:
     """Return where the results of a run lie, relative to results/; experiment: see `experiment_name`."""
     parts = (machine, config.hardware_profile, experiment, f"{config.run.game}_seed{config.run.seed}")
@@ -121,9 +151,13 @@ def experiment_name(experiment: Path | None, overrides: Sequence[str]) -> str:
 
 
 def shell_prefix(programs: Path) -> str:
-    """Return what goes before each rule's command, for `shell.prefix`: `programs` is where its `python` is found."""
-    folder = shlex.quote(str(programs)).replace("{", "{{").replace("}", "}}")  # Snakemake formats it
-    return f'set -euo pipefail; export PATH={folder}:"$PATH"; '
+    """Return what goes before each rule's command, for `shell.prefix`: `programs` is where its `python` is found.
+
+    `tee` outlives a terminal that closes, so that the command before it can still say what it saves.
+    """
+    tee = "tee() { trap '' HUP; command tee \"$@\"; }"
+    prefix = f'set -euo pipefail; export PATH={shlex.quote(str(programs))}:"$PATH"; {tee}; '
+    return prefix.replace("{", "{{").replace("}", "}}")  # Snakemake formats it
 
 
 def config_options(run: Run) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from alphazero.workflow import (
     Run,
     before_tuning,
     checkpoint_key,
+    clear_abandoned_locks,
     config_options,
     evaluation_hash,
     measured_machines,
@@ -351,6 +353,61 @@ def test_training_runs_in_the_same_call_that_builds_or_looks_at_the_machine(whol
         os.utime(path, (now - 50, now - 50))
     (results / "hardware.json").unlink()
     assert jobs_of_training(whole_clone) == training | {"detect_hardware"}
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from alphazero.workflow import clear_abandoned_locks
+
+living = clear_abandoned_locks(Path(".snakemake"))
+print("held", flush=True)
+time.sleep(100)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Snakemake does not support Windows")
+def test_a_killed_snakemake_holds_nobody_up_and_a_living_one_does(whole_clone: Path) -> None:
+    record = Path("results", probe_hardware().machine_slug(), "hardware.json")
+    lock = whole_clone / ".snakemake/locks/0.output.lock"
+
+    def detect() -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", record.as_posix(), "--cores", "1"],
+            cwd=whole_clone, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        return done.returncode, done.stdout + done.stderr
+
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD], cwd=whole_clone, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        lock.parent.mkdir()
+        lock.write_text(f"{record.as_posix()}\n", encoding="utf-8")
+        status, said = detect()
+        holder.kill()
+    assert status != 0 and "LockException" in said
+    status, said = detect()
+    assert status == 0 and (whole_clone / record).exists(), said
+
+
+def test_a_job_of_snakemake_clears_no_locks(tmp_path: Path) -> None:
+    lock = tmp_path / "locks/0.output.lock"
+    lock.parent.mkdir()
+    lock.touch()
+    clear_abandoned_locks(tmp_path, clear=False)
+    assert lock.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a rule's command is bash's")
+def test_a_rule_can_say_what_it_saves_when_its_terminal_closes(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    command = "trap '' HUP; sleep 0.3; kill -HUP 0; sleep 0.3; echo saved"  # to all processes here
+    script = (
+        shell_prefix(Path(sys.executable).parent).format() + f"({command}) | tee -i {shlex.quote(str(log))}"
+    )
+    subprocess.run(["bash", "-c", script], capture_output=True, start_new_session=True)
+    assert log.read_text(encoding="utf-8") == "saved\n"
 
 
 @pytest.fixture

@@ -153,6 +153,7 @@ def print_summary():
 
 
 PARSED_AT = time.time()
+LIVING = planning.clear_abandoned_locks(Path(".snakemake"), workflow.is_main_process)  # held until Snakemake ends
 HARDWARE = machine_as_recorded()
 MACHINE = HARDWARE.machine_slug()
 RUN = requested_run()
