@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import filecmp
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from alphazero.config_arguments import (
 from alphazero.config_loading import config_hash, load_config
 from alphazero.errors import UserError
 from alphazero.folders import require_writable
+from alphazero.run.run_files import CONFIG_NAME, SUMMARY_NAME, write_json
 from alphazero.workflow import experiment_name, results_folder
 
 # What of the run folder goes to the results.
@@ -72,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--evaluate",
         choices=("auto", "yes", "no"),
         default="auto",
-        help="score the agent and write the report at the end; auto: unless --steps cuts the run short",
+        help="score the agent and write the report at the end; auto: unless training.max_steps (--steps) ended the run",
     )
 
 
@@ -91,9 +93,12 @@ def run(arguments: argparse.Namespace) -> int:
     _check_health(config, run_folder)
     _publish(run_folder, out)
     print(f"results: {out}", flush=True)
-    if arguments.evaluate == "yes" or (arguments.evaluate == "auto" and arguments.steps is None):
-        return _evaluate(out)
-    return 0
+    if arguments.evaluate == "auto" and _ended_by_steps(run_folder):
+        print(
+            "not scored: training.max_steps ended the run (--evaluate yes scores it all the same)", flush=True
+        )
+        return 0
+    return 0 if arguments.evaluate == "no" else _evaluate(out)
 
 
 def _config(arguments: argparse.Namespace) -> Config:
@@ -156,11 +161,17 @@ def _check_health(config: Config, run_folder: Path) -> None:
     """Say in words what of a finished run is not as it should be; the report shows it, too."""
     from alphazero.metrics.health import read_health
     from alphazero.run.health import HEALTH_NAME, health_lines, measure_health
-    from alphazero.run.run_files import write_json
 
     measured = measure_health(config, run_folder)
     write_json(run_folder, HEALTH_NAME, measured)
     print("\n".join(health_lines([reading.warning for reading in read_health(measured) if reading.warning])))
+
+
+def _ended_by_steps(run_folder: Path) -> bool:
+    """Return whether the limit that ended a finished run's self-play was its number of training steps."""
+    done = json.loads((run_folder / SUMMARY_NAME).read_text(encoding="utf-8"))
+    max_steps = load_config(run_folder / CONFIG_NAME).training.max_steps
+    return 0 < max_steps <= done["steps"] - done.get("final_steps", 0)
 
 
 def _publish(run_folder: Path, out: Path) -> None:

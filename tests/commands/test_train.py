@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import pytest
 
 from alphazero.commands import train
+from alphazero.config import Config, TrainingConfig
+from alphazero.config_loading import save_config
 from alphazero.errors import UserError
 from alphazero.training.checkpoint import WEIGHTS
 
@@ -110,3 +113,43 @@ def test_the_agent_is_handed_over_last(published: tuple[Path, Path], monkeypatch
     with pytest.raises(UserError, match="make room there and run the same command"):
         train._publish(run, out)
     assert (out / train.MODEL_NAME).read_bytes() == b"agent"
+
+
+@pytest.mark.parametrize(
+    ("words", "max_steps", "steps", "final_steps", "scored"),
+    [
+        ((), 0, 100, 0, True),
+        (("--steps", "0"), 0, 100, 0, True),  # no such limit
+        (("--steps", "500"), 500, 100, 0, True),  # positions or minutes came first
+        (("--steps", "500"), 500, 600, 200, True),  # the final network's steps are not limited
+        (("--steps", "100"), 100, 100, 0, False),
+        ((), 100, 100, 0, False),  # an experiment's
+        (("--evaluate", "no"), 0, 100, 0, False),
+        (("--steps", "100", "--evaluate", "yes"), 100, 100, 0, True),
+    ],
+)
+def test_a_run_is_scored_unless_its_step_limit_ended_it(
+    words: tuple[str, ...],
+    max_steps: int,
+    steps: int,
+    final_steps: int,
+    scored: bool,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def finished(config: Config, run_folder: Path, *others: object) -> int:
+        (run_folder / "step-00000100").mkdir(parents=True)
+        (run_folder / "step-00000100" / WEIGHTS).write_bytes(b"agent")
+        for name in train.RESULT_FOLDERS:
+            (run_folder / name).mkdir()
+        save_config(Config(training=TrainingConfig(max_steps=max_steps)), run_folder / "config.toml")
+        summary = {"steps": steps, "final_steps": final_steps}
+        (run_folder / "training.json").write_text(json.dumps(summary), encoding="utf-8")
+        return 0
+
+    evaluated: list[Path] = []
+    monkeypatch.setattr(train, "_train", finished)
+    monkeypatch.setattr(train, "_check_health", lambda config, run_folder: None)
+    monkeypatch.setattr(train, "_evaluate", lambda out: evaluated.append(out) or 0)
+    assert train.run(parsed("--profile", "none", *words)) == 0
+    assert bool(evaluated) == scored
