@@ -132,9 +132,19 @@ def _folders(arguments: argparse.Namespace, config: Config) -> tuple[Path, Path]
 
         machine = probe_hardware().machine_slug()
         out = Path("results", results_folder(machine, config, _experiment(arguments)))
+    _require_apart(run_folder, out)
     for folder in (run_folder, out):
         require_writable(folder, "make it writable, or choose other folders with --out and --checkpoints")
     return run_folder, out
+
+
+def _require_apart(run_folder: Path, out: Path) -> None:
+    run, results = run_folder.resolve(), out.resolve()
+    if run.is_relative_to(results) or results.is_relative_to(run):
+        raise UserError(
+            f"the run folder {run_folder} (--checkpoints) and the results folder {out} (--out) must be two folders, "
+            "neither inside the other; choose another --checkpoints or --out"
+        )
 
 
 def _experiment(arguments: argparse.Namespace) -> str:

@@ -50,6 +50,22 @@ def test_a_run_with_options_does_not_take_the_folder_of_the_plain_run(here: Path
 
 
 @pytest.mark.parametrize(
+    ("run_folder", "out"), [("a", "a"), ("a", "b/../a"), ("a/run", "a"), ("a", "a/out"), ("link", "a")]
+)
+def test_run_folder_and_results_that_overlap_are_refused_before_training(
+    run_folder: str, out: str, here: Path
+) -> None:
+    try:
+        (here / "link").symlink_to("a")
+    except OSError:  # Windows, without the right to
+        pytest.skip("no symbolic links here")
+    with pytest.raises(UserError, match="must be two folders, neither inside the other"):
+        results_folder("--checkpoints", run_folder, "--out", out)
+    assert not (here / "a").exists()
+    results_folder("--checkpoints", "a/run", "--out", "a/out")  # side by side
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ("--seed", "1"),
