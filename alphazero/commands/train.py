@@ -19,7 +19,7 @@ from alphazero.config_arguments import (
 from alphazero.config_loading import config_hash, load_config
 from alphazero.errors import UserError
 from alphazero.folders import require_writable
-from alphazero.run.run_files import CONFIG_NAME, SUMMARY_NAME, write_json
+from alphazero.run.run_files import CONFIG_NAME, SUMMARY_NAME, with_backend, write_json
 from alphazero.workflow import experiment_name, results_folder
 
 # What of the run folder goes to the results.
@@ -67,8 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="FOLDER",
-        help="where the results go at the end (default: results/MACHINE/PROFILE/EXPERIMENT/GAME_seedN, where "
-        "EXPERIMENT is train, or the name of --experiment or --config, with a mark of other options)",
+        help="where the results go at the end, no folder with results of other settings (default: "
+        "results/MACHINE/PROFILE/EXPERIMENT/GAME_seedN, where EXPERIMENT is train, or the name of --experiment or "
+        "--config, with a mark of other options)",
     )
     parser.add_argument(
         "--evaluate",
@@ -133,6 +134,7 @@ def _folders(arguments: argparse.Namespace, config: Config) -> tuple[Path, Path]
         machine = probe_hardware().machine_slug()
         out = Path("results", results_folder(machine, config, _experiment(arguments)))
     _require_apart(run_folder, out)
+    _require_no_other_results(out, config)
     for folder in (run_folder, out):
         require_writable(folder, "make it writable, or choose other folders with --out and --checkpoints")
     return run_folder, out
@@ -144,6 +146,28 @@ def _require_apart(run_folder: Path, out: Path) -> None:
         raise UserError(
             f"the run folder {run_folder} (--checkpoints) and the results folder {out} (--out) must be two folders, "
             "neither inside the other; choose another --checkpoints or --out"
+        )
+
+
+def _require_no_other_results(out: Path, config: Config) -> None:
+    """Raise UserError if `out` holds what another game or other settings gave; limits and scoring may differ.
+
+    The workflow trains into the same folder when settings have changed: Snakemake removes its outputs, the
+    configuration among them, before a job begins.
+    """
+    kept_file = out / CONFIG_NAME
+    if not kept_file.exists():
+        return
+    try:
+        kept = load_config(kept_file)
+        other_game = kept.run.game != config.run.game
+        whose = f"a run of {kept.run.game}" if other_game else "a run with other settings"
+        same = config_hash(with_backend(kept, "auto")) == config_hash(with_backend(config, "auto"))
+    except UserError as error:  # damaged, or of a version with other settings
+        whose, same = f"another run ({error})", False
+    if not same:
+        raise UserError(
+            f"{out} holds the results of {whose}; choose another --out, or remove that folder if nobody needs it"
         )
 
 

@@ -12,6 +12,7 @@ from alphazero.commands import train
 from alphazero.config import Config, TrainingConfig
 from alphazero.config_loading import save_config
 from alphazero.errors import UserError
+from alphazero.run.run_files import with_backend
 from alphazero.training.checkpoint import WEIGHTS
 
 
@@ -63,6 +64,29 @@ def test_run_folder_and_results_that_overlap_are_refused_before_training(
         results_folder("--checkpoints", run_folder, "--out", out)
     assert not (here / "a").exists()
     results_folder("--checkpoints", "a/run", "--out", "a/out")  # side by side
+
+
+def test_results_of_another_run_are_not_replaced(here: Path) -> None:
+    kept = here / "out" / "config.toml"
+    kept.parent.mkdir()
+    plain = ("--profile", "none", "--out", "out", "--checkpoints", "run")
+    save_config(with_backend(train._config(parsed(*plain)), "python"), kept)
+    arguments = parsed(*plain, "--steps", "5", "--set", "evaluation.match_games=4")
+    train._folders(
+        arguments, train._config(arguments)
+    )  # the same run: limits, scoring and backend have no part
+    for words, says in (
+        (("--game", "tic_tac_toe"), "out holds the results of a run of connect_four; choose another --out"),
+        (("--seed", "1"), "out holds the results of a run with other settings; choose another --out"),
+    ):
+        arguments = parsed(*plain, *words)
+        with pytest.raises(UserError, match=says):
+            train._folders(arguments, train._config(arguments))
+    kept.write_text("[search]\nno_longer_known = 1\n", encoding="utf-8")
+    arguments = parsed(*plain)
+    with pytest.raises(UserError, match=r"results of another run .*no_longer_known"):
+        train._folders(arguments, train._config(arguments))
+    assert [path.name for path in kept.parent.iterdir()] == ["config.toml"]
 
 
 @pytest.mark.parametrize(
