@@ -177,7 +177,7 @@ def settings_hash(run: Run) -> str:
 
 def training_hash(root: Path, run: Run) -> str:
     """Return what the trained agent depends on, as 16 hex digits."""
-    return _digest([_settings(run, evaluation=False), meaning_hash(root, training_sources(root, run.game))])
+    return _digest([_settings(run, evaluation=False), training_source_hash(root, run.game)])
 
 
 def evaluation_hash(root: Path, run: Run) -> str:
@@ -275,12 +275,22 @@ def report_hash(root: Path) -> str:
 
 
 def checkpoint_key(root: Path, run: Run) -> str:
-    """Return the name of the run's checkpoint folder.
+    """Return the name of the run's checkpoint folder."""
+    return run_key(run.settings, training_source_hash(root, run.game))
+
+
+def run_key(config: Config, source_hash: str) -> str:
+    """Return what tells the checkpoint folder of a run from those of others; source_hash: `training_source_hash`.
 
     A resumed run goes on with the code and the settings that it began with, or not at all: an edit of either
     begins a new folder and leaves the old one where it is. Limits (minutes, steps) may change under way.
     """
-    return f"{config_hash(run.settings)}-{meaning_hash(root, training_sources(root, run.game))[:10]}"
+    return f"{config_hash(config)}-{source_hash[:10]}"
+
+
+def training_source_hash(root: Path, game: str) -> str:
+    """Return the sources that make a training run of `game` what it is, as 16 hex digits; takes half a second."""
+    return meaning_hash(root, training_sources(root, game))
 
 
 def training_sources(root: Path, game: str) -> list[Path]:

@@ -69,7 +69,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     from alphazero.network.engines import resolve_device
     from alphazero.quality.session import Bench, Session, positions_of, write_document
     from alphazero.source_meaning import meaning_hash
-    from alphazero.workflow import evaluation_sources, training_sources
+    from alphazero.workflow import evaluation_sources, training_source_hash
 
     files = arguments.files or _root() / "workflow/quality"
     plan = _plan(arguments, files)
@@ -86,7 +86,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     if folder is None:
         machine = (resolved.hardware or probe_hardware()).machine_slug()
         folder = Path("checkpoints", machine, profile.hardware_profile, "quality")
-    source_hash = meaning_hash(_root(), training_sources(_root(), profile.run.game))
+    source_hash = training_source_hash(_root(), profile.run.game)
     session = Session(plan, variants, profile, folder, source_hash)
     compared = session.trainings(0)[0].config
     on_gpu = resolve_device(profile.inference.device).type == "cuda"

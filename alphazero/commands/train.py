@@ -19,8 +19,9 @@ from alphazero.config_arguments import (
 from alphazero.config_loading import config_hash, load_config
 from alphazero.errors import UserError
 from alphazero.folders import require_writable
+from alphazero.metrics.provenance import package_folder
 from alphazero.run.run_files import CONFIG_NAME, SUMMARY_NAME, with_backend, write_json
-from alphazero.workflow import experiment_name, results_folder
+from alphazero.workflow import experiment_name, results_folder, run_key, training_source_hash
 
 # What of the run folder goes to the results.
 RESULT_FILES = (
@@ -61,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER",
         help="the run folder, with checkpoints and live metrics; the same folder goes on where it stopped "
-        "(default: checkpoints/PROFILE/GAME-HASH)",
+        "(default: checkpoints/PROFILE/GAME_seedN-SETTINGS-SOURCES, hashes of what a run begins with)",
     )
     parser.add_argument(
         "--out",
@@ -87,8 +88,9 @@ def run(arguments: argparse.Namespace) -> int:
             f"inference.engine {config.inference.engine!r} answers nothing that could be learned from; it is "
             "for `alphazero measure` alone, choose auto to train"
         )
-    run_folder, out = _folders(arguments, config)
-    status = _train(config, run_folder)
+    source_hash = training_source_hash(package_folder().parent, config.run.game)
+    run_folder, out = _folders(arguments, config, source_hash)
+    status = _train(config, run_folder, source_hash)
     if status != 0:
         return status
     _check_health(config, run_folder)
@@ -122,11 +124,13 @@ def _config(arguments: argparse.Namespace) -> Config:
     return resolved.config
 
 
-def _folders(arguments: argparse.Namespace, config: Config) -> tuple[Path, Path]:
+def _folders(arguments: argparse.Namespace, config: Config, source_hash: str) -> tuple[Path, Path]:
     """Return the run folder and the results folder, both there and writable."""
     name = f"{config.run.game.replace(':', '.')}_seed{config.run.seed}"
     profile = config.hardware_profile
-    run_folder = arguments.checkpoints or Path("checkpoints", profile, f"{name}-{config_hash(config)}")
+    run_folder = arguments.checkpoints or Path(
+        "checkpoints", profile, f"{name}-{run_key(config, source_hash)}"
+    )
     out = arguments.out
     if out is None:
         from alphazero.hardware.probe import probe_hardware
@@ -181,14 +185,14 @@ def _experiment(arguments: argparse.Namespace) -> str:
     return experiment_name(arguments.experiment, overrides)
 
 
-def _train(config: Config, run_folder: Path) -> int:
+def _train(config: Config, run_folder: Path, source_hash: str) -> int:
     from alphazero.metrics.progress import Progress
     from alphazero.run.single_process import SingleProcessRun
     from alphazero.run.training_run import TrainingRun
 
     kind = SingleProcessRun if config.run.single_process else TrainingRun
     with Progress(f"training {config.run.game}, profile {config.hardware_profile}, {run_folder}") as progress:
-        return kind(config, run_folder, progress).run()
+        return kind(config, run_folder, progress, source_hash).run()
 
 
 def _check_health(config: Config, run_folder: Path) -> None:

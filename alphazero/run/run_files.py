@@ -51,6 +51,27 @@ def remove_points_after(step: int, run_folder: Path) -> None:
                 path.unlink()
 
 
+def require_same_run(
+    state: Mapping[str, Any], config_hash: str, source_hash: str | None, run_folder: Path
+) -> None:
+    """Raise UserError unless a checkpoint of `run_folder` is of a run with these settings and these sources.
+
+    state: what the checkpoint kept; older ones kept no hash of the sources, and their runs go on.
+    source_hash: of the sources that would go on; None: whichever.
+    """
+    if state["config_hash"] != config_hash:
+        raise UserError(
+            f"{run_folder} holds a run with another configuration ({run_folder / CONFIG_NAME}); run it with that "
+            "one, or choose another folder"
+        )
+    begun_by = state.get("source_hash")
+    if None not in (begun_by, source_hash) and begun_by != source_hash:
+        raise UserError(
+            f"{run_folder} holds a run that was begun by other sources; choose another folder with --checkpoints, "
+            f"or go back to the commit that {run_folder / PROVENANCE_NAME} names"
+        )
+
+
 def write_particulars(config: Config, run_folder: Path) -> None:
     """Write the configuration, where the code came from, and the machine."""
     with writing_to(run_folder):

@@ -15,7 +15,6 @@ import torch
 
 from alphazero.config import Config
 from alphazero.config_loading import config_hash
-from alphazero.errors import UserError
 from alphazero.loop import fraction_done, train_in_one_process
 from alphazero.mcts import usable_backend
 from alphazero.metrics.progress import Progress
@@ -23,11 +22,11 @@ from alphazero.metrics.writer import CSV_NAME, MetricsWriter
 from alphazero.network.engines import resolve_device
 from alphazero.records import Episode
 from alphazero.run.run_files import (
-    CONFIG_NAME,
     SUMMARY_NAME,
     Counters,
     point_metadata,
     remove_points_after,
+    require_same_run,
     with_backend,
     write_json,
     write_particulars,
@@ -50,26 +49,30 @@ class SingleProcessRun:
         config: resolved, with `run.single_process`; saved in the run folder.
         run_folder: where everything is written. One that holds the whole of this run is left as it is.
         progress: shown to the person at the terminal.
+        source_hash: as in `TrainingRun`.
     """
 
-    def __init__(self, config: Config, run_folder: Path, progress: Progress) -> None:
+    def __init__(
+        self, config: Config, run_folder: Path, progress: Progress, source_hash: str | None = None
+    ) -> None:
         self.config = with_backend(config, usable_backend(config.search.mcts_backend))
         self._config_hash = config_hash(with_backend(config, "auto"))
+        self._source_hash = source_hash
         self.run_folder = run_folder
         self.progress = progress
         torch.set_num_threads(max(1, config.training.threads))
 
     def run(self) -> int:
-        """Train to the end and return 0; UserError if the folder holds another configuration's run."""
+        """Train to the end and return 0; UserError if the folder holds a run of other settings or sources."""
         store = CheckpointStore(self.run_folder, keep=1)
         with RunLock(self.run_folder):
             latest = store.latest()
             if latest is not None:
-                if store.load(latest).state["config_hash"] != self._config_hash:
-                    raise UserError(
-                        f"{self.run_folder} holds a run with another configuration "
-                        f"({self.run_folder / CONFIG_NAME}); choose another folder"
-                    )
+                state = store.load(latest).state
+                require_same_run(state, self._config_hash, self._source_hash, self.run_folder)
+                write_json(
+                    self.run_folder, SUMMARY_NAME, state["counters"]
+                )  # what stopped in between lacks it
                 self.progress.note("the run had reached its end already")
                 return EXIT_DONE
             for name in (CSV_NAME, SUMMARY_NAME):
@@ -86,7 +89,11 @@ class SingleProcessRun:
                 network=agent,
                 learner=chronicle.learner.state_dict(),
                 replay=chronicle.replay_buffer.state_dict(),
-                state={"config_hash": self._config_hash, "counters": vars(chronicle.counters)},
+                state={
+                    "config_hash": self._config_hash,
+                    "source_hash": self._source_hash,
+                    "counters": vars(chronicle.counters),
+                },
             )
             write_json(self.run_folder, SUMMARY_NAME, vars(chronicle.counters))
         return EXIT_DONE

@@ -45,6 +45,7 @@ from alphazero.run.run_files import (
     Counters,
     point_metadata,
     remove_points_after,
+    require_same_run,
     with_backend,
     write_json,
     write_particulars,
@@ -78,13 +79,18 @@ class TrainingRun:
             holds another configuration's run is refused.
         run_folder: where everything is written.
         progress: shown to the person at the terminal.
+        source_hash: of the sources that train, kept with each checkpoint: a folder whose run was begun by others is
+            refused. None: not looked at.
     """
 
-    def __init__(self, config: Config, run_folder: Path, progress: Progress) -> None:
+    def __init__(
+        self, config: Config, run_folder: Path, progress: Progress, source_hash: str | None = None
+    ) -> None:
         # Here, so that actors are given a name: one warning if nothing is compiled, and one backend for all.
         self.config = with_backend(config, usable_backend(config.search.mcts_backend))
         # All backends give the same trees: a run may go on with another one.
         self._config_hash = config_hash(with_backend(config, "auto"))
+        self._source_hash = source_hash
         self.run_folder = run_folder
         self.progress = progress
         self.game = get_game(config.run.game)
@@ -367,11 +373,7 @@ class TrainingRun:
             self._save_curve_point()
             return False
         checkpoint = self.store.load(latest)
-        if checkpoint.state["config_hash"] != self._config_hash:
-            raise UserError(
-                f"{self.run_folder} holds a run with another configuration "
-                f"({self.run_folder / CONFIG_NAME}); run it with that one, or choose another folder"
-            )
+        require_same_run(checkpoint.state, self._config_hash, self._source_hash, self.run_folder)
         self._final_network = checkpoint.state.get("final_network")
         self._steps_before_growth = checkpoint.state.get("steps_before_growth")
         if self._final_network is None:
@@ -423,6 +425,7 @@ class TrainingRun:
             replay=self.replay_buffer.state_dict(),
             state={
                 "config_hash": self._config_hash,
+                "source_hash": self._source_hash,
                 "counters": vars(self.counters),
                 "sampling": self._sampling_state,
                 "curve_points": self._curve_points,

@@ -62,7 +62,7 @@ class Checkpoint:
         weights: state of the network.
         learner: `Learner.state_dict()`.
         replay: `ReplayBuffer.state_dict()`.
-        state: whatever else the run kept, as JSON: counters, random states, the configuration's hash.
+        state: whatever else the run kept, as JSON: counters, random states, hashes of configuration and sources.
     """
 
     step: int

@@ -12,8 +12,11 @@ from alphazero.commands import train
 from alphazero.config import Config, TrainingConfig
 from alphazero.config_loading import save_config
 from alphazero.errors import UserError
+from alphazero.hardware.probe import probe_hardware
+from alphazero.metrics.provenance import package_folder
 from alphazero.run.run_files import with_backend
 from alphazero.training.checkpoint import WEIGHTS
+from alphazero.workflow import checkpoint_key, plan_run
 
 
 def parsed(*words: str) -> argparse.Namespace:
@@ -23,8 +26,12 @@ def parsed(*words: str) -> argparse.Namespace:
 
 
 def results_folder(*words: str) -> Path:
-    arguments = parsed("--profile", "cpu", *words)
-    return train._folders(arguments, train._config(arguments))[1]
+    return folders("--profile", "cpu", *words)[1]
+
+
+def folders(*words: str, source_hash: str = "0" * 16) -> tuple[Path, Path]:
+    arguments = parsed(*words)
+    return train._folders(arguments, train._config(arguments), source_hash)
 
 
 @pytest.fixture
@@ -50,6 +57,30 @@ def test_a_run_with_options_does_not_take_the_folder_of_the_plain_run(here: Path
     assert experiment.startswith("wide-") and game == "connect_four_seed0"  # marked by its content
 
 
+def test_new_settings_or_new_sources_begin_a_new_run_and_other_limits_do_not(here: Path) -> None:
+    plain = folders("--profile", "none")[0]
+    assert plain.parent == Path("checkpoints/none")
+    assert folders("--profile", "none", "--set", "training.final_minutes=1", "--steps", "5")[0] == plain
+    assert folders("--profile", "none", "--simulations", "7")[0] != plain
+    assert folders("--profile", "none", source_hash="1" * 16)[0] != plain
+
+
+def test_a_run_without_a_folder_is_named_as_the_workflows_is(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Path] = []
+
+    def interrupted(config: Config, run_folder: Path, source_hash: str) -> int:
+        found.append(run_folder)
+        return 130
+
+    monkeypatch.setattr(train, "_train", interrupted)
+    assert train.run(parsed("--profile", "cpu")) == 130
+    planned = plan_run("machine", probe_hardware(), "cpu", "connect_four", 0)
+    key = checkpoint_key(package_folder().parent, planned)
+    assert found == [Path("checkpoints", "cpu", f"connect_four_seed0-{key}")]
+
+
 @pytest.mark.parametrize(
     ("run_folder", "out"), [("a", "a"), ("a", "b/../a"), ("a/run", "a"), ("a", "a/out"), ("link", "a")]
 )
@@ -71,21 +102,17 @@ def test_results_of_another_run_are_not_replaced(here: Path) -> None:
     kept.parent.mkdir()
     plain = ("--profile", "none", "--out", "out", "--checkpoints", "run")
     save_config(with_backend(train._config(parsed(*plain)), "python"), kept)
-    arguments = parsed(*plain, "--steps", "5", "--set", "evaluation.match_games=4")
-    train._folders(
-        arguments, train._config(arguments)
-    )  # the same run: limits, scoring and backend have no part
+    # The same run: limits, scoring and backend have no part.
+    folders(*plain, "--steps", "5", "--set", "evaluation.match_games=4")
     for words, says in (
         (("--game", "tic_tac_toe"), "out holds the results of a run of connect_four; choose another --out"),
         (("--seed", "1"), "out holds the results of a run with other settings; choose another --out"),
     ):
-        arguments = parsed(*plain, *words)
         with pytest.raises(UserError, match=says):
-            train._folders(arguments, train._config(arguments))
+            folders(*plain, *words)
     kept.write_text("[search]\nno_longer_known = 1\n", encoding="utf-8")
-    arguments = parsed(*plain)
     with pytest.raises(UserError, match=r"results of another run .*no_longer_known"):
-        train._folders(arguments, train._config(arguments))
+        folders(*plain)
     assert [path.name for path in kept.parent.iterdir()] == ["config.toml"]
 
 

@@ -107,13 +107,16 @@ def test_the_run_ends_after_the_steps_asked_for(replay_ratio: float) -> None:
 
 def test_the_run_folder_has_what_evaluation_and_report_read(tmp_path: Path) -> None:
     with Progress("a run") as progress:
-        assert SingleProcessRun(TINY, tmp_path, progress).run() == 0
+        assert SingleProcessRun(TINY, tmp_path, progress, "a" * 16).run() == 0
         written = (tmp_path / "training.json").read_bytes()
-        assert SingleProcessRun(TINY, tmp_path, progress).run() == 0  # nothing is done twice
+        (tmp_path / "training.json").unlink()  # stopped before it was written
+        assert SingleProcessRun(TINY, tmp_path, progress, "a" * 16).run() == 0  # nothing is done twice
         assert (tmp_path / "training.json").read_bytes() == written
         other = replace(TINY, search=SearchConfig(simulations=13))
         with pytest.raises(UserError, match="another configuration"):
-            SingleProcessRun(other, tmp_path, progress).run()
+            SingleProcessRun(other, tmp_path, progress, "a" * 16).run()
+        with pytest.raises(UserError, match="begun by other sources"):
+            SingleProcessRun(TINY, tmp_path, progress, "b" * 16).run()
     names = {path.name for path in tmp_path.iterdir()}
     assert {"config.toml", "metrics.csv", "provenance.json", "hardware.json", "weights"} <= names
     points = sorted((tmp_path / "weights").glob("step-*.safetensors"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from dataclasses import replace
@@ -74,3 +75,24 @@ def test_points_of_a_curve_that_the_run_did_not_come_through_are_removed(tmp_pat
             shutil.rmtree(checkpoint)  # a run that never came to one
         TrainingRun(TINY_RUN, tmp_path, progress)._resume()
     assert [path.name for path in weights.iterdir()] == ["step-00000000.safetensors"]
+
+
+def test_a_run_that_other_sources_began_is_refused_also_at_its_end(tmp_path: Path) -> None:
+    assert train(TINY_RUN, tmp_path, source_hash="a" * 16) == 0
+    files = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
+    with pytest.raises(
+        UserError, match=r"begun by other sources; .* --checkpoints, .*provenance\.json names"
+    ):
+        train(TINY_RUN, tmp_path, source_hash="b" * 16)
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == files
+    assert train(TINY_RUN, tmp_path, source_hash="a" * 16) == 0
+
+
+def test_a_run_of_before_sources_were_kept_goes_on(tmp_path: Path) -> None:
+    part = replace(TINY_RUN, training=replace(TINY_RUN.training, max_steps=3))
+    assert train(part, tmp_path) == 0
+    (state,) = tmp_path.glob("step-*/state.json")
+    assert json.loads(state.read_text(encoding="utf-8"))["state"]["source_hash"] is None
+    assert train(TINY_RUN, tmp_path, source_hash="b" * 16) == 0
+    with pytest.raises(UserError, match="begun by other sources"):
+        train(TINY_RUN, tmp_path, source_hash="a" * 16)

@@ -30,9 +30,14 @@ TINY_RUN = Config(
 )
 
 
-def train(config: Config, folder: Path, prepare: Callable[[TrainingRun], object] = lambda run: None) -> int:
+def train(
+    config: Config,
+    folder: Path,
+    prepare: Callable[[TrainingRun], object] = lambda run: None,
+    source_hash: str | None = None,
+) -> int:
     """Run to the end, or to where `prepare` made it stop; return the exit status."""
     with Progress("a run") as progress:
-        run = TrainingRun(config, folder, progress)
+        run = TrainingRun(config, folder, progress, source_hash)
         prepare(run)
         return run.run()
