@@ -26,6 +26,7 @@ from alphazero.config import Config
 from alphazero.config_layers import (
     Layer,
     config_from_layer,
+    field_types,
     layer_from_overrides,
     layer_from_tables,
     layer_from_toml,
@@ -227,10 +228,25 @@ def config_to_toml(config: Config, origins: Mapping[str, Origin] | None = None) 
 
 
 def load_config(path: Path) -> Config:
-    """Return the configuration that `save_config` wrote; UserError if the file is damaged or impossible."""
+    """Return the configuration that `save_config` wrote; UserError if the file is damaged or impossible.
+
+    Settings that it lacks are the defaults: files of older versions lack some.
+    """
     config = config_from_layer(layer_from_toml(path))
     validate(config, {name: str(path) for name in flatten(config)})
     return config
+
+
+def load_resolved_config(path: Path) -> Config:
+    """Return the configuration in `path`, which must have every setting; UserError if not, as in `load_config`."""
+    given = layer_from_toml(path)
+    missing = [name for name in field_types() if name not in given]
+    if missing:
+        raise UserError(
+            f"{path} is no resolved configuration (it lacks {len(missing)} settings, such as {missing[0]}); to change "
+            "some settings use --experiment FILE"
+        )
+    return load_config(path)
 
 
 def config_hash(config: Config) -> str:

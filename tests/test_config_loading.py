@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from alphazero.config_loading import (
     config_hash,
     config_to_toml,
     load_config,
+    load_resolved_config,
     profile_names,
     profile_path,
     resolve_config,
@@ -240,6 +242,18 @@ def test_a_truncated_saved_file_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text()[:150].rstrip() + "\n[sear")
     with pytest.raises(UserError, match=r"config.toml: not valid TOML"):
         load_config(path)
+
+
+def test_a_file_of_an_older_version_is_read_and_is_no_resolved_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    save_config(Config(), path)
+    assert load_resolved_config(path) == Config()
+    path.write_text(re.sub(r"solver = .*\n", "", path.read_text()))
+    assert load_config(path) == Config()
+    with pytest.raises(
+        UserError, match=r"it lacks 1 settings, such as search\.solver\); .* use --experiment FILE"
+    ):
+        load_resolved_config(path)
 
 
 def test_a_saved_file_with_an_impossible_pair_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from alphazero.config import SearchConfig
+from alphazero.config import Config, SearchConfig
+from alphazero.config_layers import layer_from_toml
 from alphazero.config_loading import load_config
 from alphazero.errors import UserError
 from alphazero.evaluation.agents import Agent
@@ -35,7 +36,19 @@ def search_of(agent: Agent, file: Path | None) -> tuple[SearchConfig, str]:
             SearchConfig(),
             "the default settings, which are the paper's (--config FILE.toml takes a run's)",
         )
-    config = load_config(file)
+    config = load_run_config(file)
     if config.run.game != agent.game:
         raise UserError(f"{file} is of a run of {config.run.game}, but {agent.name} plays {agent.game}")
     return config.search, f"as {file} says"
+
+
+def load_run_config(file: Path) -> Config:
+    """Return the configuration of a run, also of an older version's; UserError if `file` is not one."""
+    if "run.game" not in layer_from_toml(
+        file
+    ):  # every run's says it; an experiment or a profile has no need to
+        raise UserError(
+            f"{file} is no run's configuration (it lacks run.game); give config.toml of a run's folder, or a file from "
+            "`alphazero config --out`"
+        )
+    return load_config(file)

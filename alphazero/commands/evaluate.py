@@ -11,10 +11,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from alphazero.commands.agent_search import add_config_option, search_of
+from alphazero.commands.agent_search import add_config_option, load_run_config, search_of
 from alphazero.commands.workers_option import add_workers_option, worker_count
 from alphazero.config import Config, EvaluationConfig
-from alphazero.config_loading import load_config
 from alphazero.errors import UserError
 from alphazero.evaluation.agents import AGENT_WORDS, Agent, Setting, parse_agent
 from alphazero.evaluation.files import evaluation_record, format_evaluation, write_evaluation
@@ -141,7 +140,7 @@ def _run_run(arguments: argparse.Namespace) -> int:
             "--run decides itself what is evaluated: leave out --against, --positions and --no-positions, "
             "or evaluate a CHECKPOINT"
         )
-    config = _with_arguments(load_config(arguments.config or arguments.run / "config.toml"), arguments)
+    config = _with_arguments(load_run_config(arguments.config or arguments.run / "config.toml"), arguments)
     out = arguments.out or arguments.run / "evaluation"
     require_writable(out, "choose another --out")
     workers = worker_count(arguments, config.inference.device)

@@ -16,7 +16,7 @@ from alphazero.config_arguments import (
     config_options_given,
     overrides_from_arguments,
 )
-from alphazero.config_loading import config_hash, load_config
+from alphazero.config_loading import config_hash, load_config, load_resolved_config
 from alphazero.errors import UserError
 from alphazero.folders import require_writable
 from alphazero.metrics.provenance import package_folder
@@ -114,7 +114,7 @@ def _config(arguments: argparse.Namespace) -> Config:
                 f"--config is a whole configuration and takes no {' or '.join(others)} beside it; give settings "
                 "to `alphazero config --out` instead"
             )
-        return load_config(arguments.config)
+        return load_resolved_config(arguments.config)
     if arguments.steps is not None:
         arguments.overrides.append(f"training.max_steps={arguments.steps}")
     if arguments.single_process:

@@ -88,6 +88,9 @@ def test_another_games_configuration_is_refused(capsys: pytest.CaptureFixture[st
     save_config(config, tmp_path / "config.toml")
     assert evaluate("untrained:connect_four", *TINY, "--config", str(tmp_path / "config.toml")) == 2
     assert "of a run of tic_tac_toe, but untrained plays connect_four" in capsys.readouterr().err
+    (tmp_path / "experiment.toml").write_text("[search]\nc_puct_init = 0.7\n", encoding="utf-8")
+    assert evaluate("untrained:connect_four", *TINY, "--config", str(tmp_path / "experiment.toml")) == 2
+    assert "experiment.toml is no run's configuration (it lacks run.game)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,12 @@ def test_a_run_with_options_does_not_take_the_folder_of_the_plain_run(here: Path
     assert experiment.startswith("wide-") and game == "connect_four_seed0"  # marked by its content
 
 
+def test_a_file_of_a_few_settings_is_no_whole_configuration(here: Path) -> None:
+    (here / "wide.toml").write_text("[network]\nfilters = 48\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"wide\.toml is no resolved configuration \(it lacks \d{3} settings"):
+        train._config(parsed("--config", "wide.toml"))
+
+
 def test_new_settings_or_new_sources_begin_a_new_run_and_other_limits_do_not(here: Path) -> None:
     plain = folders("--profile", "none")[0]
     assert plain.parent == Path("checkpoints/none")
