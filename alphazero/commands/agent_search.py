@@ -10,6 +10,7 @@ from alphazero.config_layers import layer_from_toml
 from alphazero.config_loading import load_config
 from alphazero.errors import UserError
 from alphazero.evaluation.agents import Agent
+from alphazero.games.registry import is_game
 from alphazero.run.run_files import run_config
 
 
@@ -37,7 +38,7 @@ def search_of(agent: Agent, file: Path | None) -> tuple[SearchConfig, str]:
             "the default settings, which are the paper's (--config FILE.toml takes a run's)",
         )
     config = load_run_config(file)
-    if config.run.game != agent.game:
+    if not is_game(config.run.game, agent.game):
         raise UserError(f"{file} is of a run of {config.run.game}, but {agent.name} plays {agent.game}")
     return config.search, f"as {file} says"
 

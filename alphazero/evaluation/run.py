@@ -27,7 +27,7 @@ from alphazero.evaluation.solved_positions import (
 )
 from alphazero.evaluation.tasks import Answers, answer_positions, play_agents
 from alphazero.evaluation.workers import Report, WorkerPool
-from alphazero.games.registry import get_game
+from alphazero.games.registry import get_game, is_game
 from alphazero.training.weights_file import load_weights_file
 
 # What is being done, how much of it is done, how much there is.
@@ -148,6 +148,8 @@ def evaluate_run(run_folder: Path, config: Config, workers: int, progress: Progr
         run_folder: holds weights/step-*.safetensors, step 0 being the untrained network, and usually
             model.safetensors, the final one; without it the newest weights are.
         workers: processes; 0: this process alone (for a GPU).
+
+    Raises UserError if `config` is of another game.
     """
     evaluation = config.evaluation
     setting = Setting(
@@ -157,6 +159,12 @@ def evaluate_run(run_folder: Path, config: Config, workers: int, progress: Progr
     )
     agents = _agents_along(run_folder, evaluation.curve_points)
     steps = sorted(agents)
+    played = agents[steps[-1]].game
+    if not is_game(config.run.game, played):
+        raise UserError(
+            f"{run_folder} holds agents of {played}, but the configuration is of a run of {config.run.game}; give "
+            "the one of that run"
+        )
     untrained, middle, final = agents[steps[0]], agents[steps[len(steps) // 2]], agents[steps[-1]]
     random_player = Agent(RANDOM, RANDOM, config.run.game)
     pure_mcts = Agent(PURE_MCTS, PURE_MCTS, config.run.game)

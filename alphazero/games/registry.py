@@ -50,6 +50,11 @@ def get_game(name: str) -> Game:
     return _INSTANCES[name]
 
 
+def is_game(asked: str, named: str) -> bool:
+    """Return whether `asked`, a name or "module:class", is the game `named`: so, or by its own name, as networks do."""
+    return named in (asked, get_game(asked).name)
+
+
 def get_checked_game(name: str) -> Game:
     """Return `get_game(name)`; a plug-in has first to keep every axiom through a few random games.
 

@@ -88,6 +88,13 @@ def test_another_games_configuration_is_refused(capsys: pytest.CaptureFixture[st
     save_config(config, tmp_path / "config.toml")
     assert evaluate("untrained:connect_four", *TINY, "--config", str(tmp_path / "config.toml")) == 2
     assert "of a run of tic_tac_toe, but untrained plays connect_four" in capsys.readouterr().err
+    network = build_network(get_game("connect_four"), NetworkConfig(blocks=1, filters=4))
+    save_weights(tmp_path / "run" / "weights" / "step-00000000.safetensors", network)
+    assert evaluate("--run", str(tmp_path / "run"), *TINY, "--config", str(tmp_path / "config.toml")) == 2
+    assert (
+        "holds agents of connect_four, but the configuration is of a run of tic_tac_toe"
+        in capsys.readouterr().err
+    )
     (tmp_path / "experiment.toml").write_text("[search]\nc_puct_init = 0.7\n", encoding="utf-8")
     assert evaluate("untrained:connect_four", *TINY, "--config", str(tmp_path / "experiment.toml")) == 2
     assert "experiment.toml is no run's configuration (it lacks run.game)" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import pytest
 from alphazero.errors import UserError
 from alphazero.games import registry
 from alphazero.games.connect_four import ConnectFour
-from alphazero.games.registry import game_names, get_checked_game, get_game, register
+from alphazero.games.registry import game_names, get_checked_game, get_game, is_game, register
 from alphazero.games.tic_tac_toe import TicTacToe
 
 
@@ -44,6 +44,8 @@ def test_game_in_a_file_of_your_own_is_found_by_place(plug_in_folder: Path) -> N
         encoding="utf-8",
     )
     assert get_game("my_first_game:Mine").name == "mine"
+    assert is_game("my_first_game:Mine", "mine") and is_game("my_first_game:Mine", "my_first_game:Mine")
+    assert not is_game("my_first_game:Mine", "tic_tac_toe")
 
 
 def test_registered_game_is_found_and_listed() -> None:
