@@ -6,6 +6,8 @@ from pathlib import Path
 
 from alphazero.errors import UserError
 
+MODEL_NAME = "model.safetensors"  # the agent of a run, in its results folder
+
 
 def require_writable(folder: Path, advice: str) -> None:
     """Make `folder` and see that it can be written, before anything is measured that could be lost.

@@ -21,7 +21,7 @@ from alphazero.network.engines import resolve_device
 from alphazero.seeding import generator
 
 _EPILOG = """examples:
-  alphazero play results/MACHINE/cpu/train/connect_four_seed0/model.safetensors
+  alphazero play results/MACHINE/cpu/train/connect_four_seed0
   alphazero play model.safetensors --second --simulations 100
   alphazero play model.safetensors --moves 3 3 3 3 2        (then: hint)"""
 _HELP = "a move in the game's notation, or: hint, undo, moves, help, quit"

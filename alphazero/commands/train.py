@@ -18,7 +18,7 @@ from alphazero.config_arguments import (
 )
 from alphazero.config_loading import config_hash, load_config, load_resolved_config
 from alphazero.errors import UserError
-from alphazero.folders import require_writable
+from alphazero.folders import MODEL_NAME, require_writable
 from alphazero.metrics.provenance import package_folder
 from alphazero.run.run_files import CONFIG_NAME, SUMMARY_NAME, with_backend, write_json
 from alphazero.workflow import experiment_name, results_folder, run_key, training_source_hash
@@ -33,7 +33,6 @@ RESULT_FILES = (
     "health.json",
 )
 RESULT_FOLDERS = ("weights", "tensorboard")
-MODEL_NAME = "model.safetensors"
 # What `evaluate` and `report` make of them.
 MADE_OF_RESULTS = ("evaluation", "tables")
 REPORT_NAME = "report.html"

@@ -35,7 +35,10 @@ PURE_MCTS = "pure_mcts"
 PERFECT = "perfect"
 POLICY = "policy"
 # What `parse_agent` takes, in words.
-AGENT_WORDS = "a checkpoint folder, a .safetensors file, untrained:GAME, random:GAME or pure_mcts:GAME"
+AGENT_WORDS = (
+    "a results folder, a checkpoint folder, a .safetensors file, untrained:GAME, random:GAME or "
+    "pure_mcts:GAME"
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Agent:
         kind: "network" (search), "policy" (its bare policy head), "random", "pure_mcts" or "perfect" (for a
             game that is small enough).
         game: name of the game; for a network that of its weights.
-        path: weights file or checkpoint folder; None: an untrained network, or no network.
+        path: weights file, results folder or checkpoint folder; None: an untrained network, or no network.
         seed: of an untrained network's weights.
         network: size of an untrained network.
         simulations: a move of pure MCTS; 0: as the setting says.
@@ -85,7 +88,7 @@ def parse_agent(text: str, game: str | None = None, seed: int = 0) -> Agent:
     """Return the agent that `text` names.
 
     Args:
-        text: a checkpoint folder or a .safetensors file; "untrained:GAME"; "random" or "pure_mcts",
+        text: a results folder, a checkpoint folder or a .safetensors file; "untrained:GAME"; "random" or "pure_mcts",
             also as "random:GAME".
         game: the game of "random", "pure_mcts" and "untrained" where they do not name one.
 
@@ -106,14 +109,14 @@ def parse_agent(text: str, game: str | None = None, seed: int = 0) -> Agent:
     path = Path(text)
     if not path.exists():
         raise UserError(
-            f"no agent {text!r}; give a checkpoint folder or a .safetensors file that exists, "
+            f"no agent {text!r}; give a results folder, a checkpoint folder or a .safetensors file that exists, "
             f"{UNTRAINED}:GAME, {RANDOM} or {PURE_MCTS} (games: {', '.join(game_names())})"
         )
     return network_agent(path)
 
 
 def network_agent(path: Path, name: str | None = None) -> Agent:
-    """Return the agent of a checkpoint folder or weights file; UserError if it cannot be read."""
+    """Return the agent of a results folder, a checkpoint folder or a weights file; UserError if it cannot be read."""
     network = load_agent(path, "cpu")
     return Agent(name or path.stem or str(path), "network", network.architecture.game, path)
 

@@ -27,13 +27,13 @@ from alphazero.evaluation.solved_positions import (
 )
 from alphazero.evaluation.tasks import Answers, answer_positions, play_agents
 from alphazero.evaluation.workers import Report, WorkerPool
+from alphazero.folders import MODEL_NAME
 from alphazero.games.registry import get_game, is_game
 from alphazero.training.weights_file import load_weights_file
 
 # What is being done, how much of it is done, how much there is.
 Progress = Callable[[str, int, int], None]
 
-MODEL_NAME = "model.safetensors"  # the final network of a run
 _WEIGHTS_NAME = re.compile(r"step-(\d+)\.safetensors")
 _MOST_POSITIONS_TO_SOLVE = 20_000
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from alphazero.evaluation.agents import network_agent
-from alphazero.evaluation.run import MODEL_NAME, Session, curve_weights, score_answers
+from alphazero.evaluation.run import Session, curve_weights, score_answers
 from alphazero.evaluation.solved_positions import SolvedPosition
+from alphazero.folders import MODEL_NAME
 from alphazero.metrics.usage import UsageRecord
 from alphazero.metrics.writer import CSV_NAME
 from alphazero.training.weights_file import load_weights_file

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from alphazero.evaluation.agents import Agent, Setting, network_agent
-from alphazero.evaluation.run import MODEL_NAME, curve_weights
+from alphazero.evaluation.run import curve_weights
 from alphazero.evaluation.solved_positions import SolvedPosition, value_classes
 from alphazero.evaluation.tasks import Answers, answer_positions
 from alphazero.evaluation.workers import WorkerPool
+from alphazero.folders import MODEL_NAME
 from alphazero.quality.statistics import FloatArray
 from alphazero.quality.trainings import Training
 from alphazero.run.run_files import SUMMARY_NAME

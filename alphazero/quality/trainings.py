@@ -13,7 +13,7 @@ from pathlib import Path
 from alphazero.config import Config
 from alphazero.config_loading import save_config
 from alphazero.errors import RunError
-from alphazero.evaluation.run import MODEL_NAME
+from alphazero.folders import MODEL_NAME
 
 _POLL_S = 0.2
 _LOG_LINES = 15  # of a failed training, shown

@@ -83,7 +83,7 @@ def write_particulars(config: Config, run_folder: Path) -> None:
 def run_config(weights: Path) -> Path | None:
     """Return the configuration of the run whose folder `weights` is or lies in, None if it does not.
 
-    weights: a weights file, a checkpoint, or a folder of checkpoints.
+    weights: a weights file, a checkpoint, a folder of checkpoints, or a results folder.
     """
     path = weights.absolute()
     for folder in (path, *path.parents[:2]):  # RUN/weights/step-00000100.safetensors, RUN/step-00000100

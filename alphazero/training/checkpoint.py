@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from alphazero.errors import UserError
+from alphazero.folders import MODEL_NAME
 from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.training.durable import replace_durably, sync_folder, write_durably
 from alphazero.training.learner_file import decode_learner_state, encode_learner_state
@@ -191,15 +192,17 @@ def load_agent(path: Path, device: str | torch.device = "cpu") -> PolicyValueNet
     """Return the network to play with, on `device`, in evaluation mode.
 
     Args:
-        path: a weights file, a checkpoint (`step-...`), or a folder of checkpoints (its newest is used;
-            `path/checkpoints` works as well).
+        path: a weights file, a checkpoint (`step-...`), a run's results folder (with model.safetensors), or a folder of
+            checkpoints (its newest is used; `path/checkpoints` works as well).
 
     Raises UserError if there is none, or it is damaged.
     """
-    if path.is_dir() and not (path / WEIGHTS).exists() and not _STEP_NAME.fullmatch(path.name):
+    if (path / MODEL_NAME).exists():
+        path = path / MODEL_NAME
+    elif path.is_dir() and not (path / WEIGHTS).exists() and not _STEP_NAME.fullmatch(path.name):
         latest = CheckpointStore(path).latest() or CheckpointStore(path / "checkpoints").latest()
         if latest is None:
-            raise UserError(f"there is no checkpoint in {path}; train an agent first")
+            raise UserError(f"there is no checkpoint in {path}, and no {MODEL_NAME}; train an agent first")
         path = latest
     return load_network(path / WEIGHTS if path.is_dir() else path, device)
 

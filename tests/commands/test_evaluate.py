@@ -77,6 +77,8 @@ def test_a_checkpoint_searches_as_its_run_did(capsys: pytest.CaptureFixture[str]
         return float(json.loads(printed.out)["search"]["c_puct_init"])
 
     assert c_puct(str(weights)) == 0.7
+    (folder / "model.safetensors").write_bytes(weights.read_bytes())
+    assert c_puct(str(folder)) == 0.7  # a results folder
     assert c_puct(str(elsewhere)) == SearchConfig().c_puct_init
     assert c_puct(str(elsewhere), "--config", str(folder / "config.toml")) == 0.7
     (folder / "provenance.json").unlink()  # not a run's folder then, whatever its config.toml may be

@@ -12,6 +12,7 @@ from alphazero.commands import train
 from alphazero.config import Config, TrainingConfig
 from alphazero.config_loading import save_config
 from alphazero.errors import UserError
+from alphazero.folders import MODEL_NAME
 from alphazero.hardware.probe import probe_hardware
 from alphazero.metrics.provenance import package_folder
 from alphazero.run.run_files import with_backend
@@ -172,7 +173,7 @@ def test_scores_of_another_agent_do_not_stay_beside_a_new_one(published: tuple[P
         "weights",
         "tensorboard",
     }
-    assert (out / train.MODEL_NAME).read_bytes() == b"other"
+    assert (out / MODEL_NAME).read_bytes() == b"other"
 
 
 def test_the_agent_is_handed_over_last(published: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +186,7 @@ def test_the_agent_is_handed_over_last(published: tuple[Path, Path], monkeypatch
     monkeypatch.setattr("shutil.copytree", full)
     with pytest.raises(UserError, match="make room there and run the same command"):
         train._publish(run, out)
-    assert (out / train.MODEL_NAME).read_bytes() == b"agent"
+    assert (out / MODEL_NAME).read_bytes() == b"agent"
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,9 @@ def test_agent_is_loaded_from_a_run_a_store_a_checkpoint_or_a_weights_file(
     run.train(2)
     folder = run.save(store)
     save_weights(tmp_path / "curve" / "agent.safetensors", run.learner.network, {"positions": "12"})
-    for path in (tmp_path, store.folder, folder, tmp_path / "curve" / "agent.safetensors"):
+    save_weights(tmp_path / "results" / "model.safetensors", run.learner.network)
+    results = (tmp_path / "results", tmp_path / "results" / "model.safetensors")
+    for path in (tmp_path, store.folder, folder, tmp_path / "curve" / "agent.safetensors", *results):
         network = load_agent(path)
         torch.testing.assert_close(answers(network), answers(run.learner.network))
         assert not network.training
