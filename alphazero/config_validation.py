@@ -17,6 +17,8 @@ from alphazero.errors import UserError
 
 Value = bool | int | float | str
 
+MOST_SEED = 2**63 - 1  # what torch and TOML take
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -276,7 +278,7 @@ RULES: dict[str, Rule] = {
     "evaluation.curve_points": _at_least(0),
     "evaluation.curve_positions_per_set": _between(1, 1000),
     "run.game": _NON_EMPTY,
-    "run.seed": _at_least(0),
+    "run.seed": _between(0, MOST_SEED),
     "run.single_process": _ANY_BOOL,
     "run.log_every_seconds": _more_than(0),
 }

@@ -50,7 +50,8 @@ def test_the_defaults_are_possible() -> None:
         ("training.learning_rate", math.nan, "more than 0"),
         ("training.learning_rate", -1e-3, "more than 0"),
         ("evaluation.positions_per_set", 1001, "between 1 and 1000"),
-        ("run.seed", -5, "at least 0"),
+        ("run.seed", -5, "between 0 and 9223372036854775807"),
+        ("run.seed", 2**63, "between 0 and 9223372036854775807"),
         ("run.game", "", "a name"),
     ],
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from alphazero.commands.agent_search import add_config_option, load_run_config, search_of
+from alphazero.commands.seed_option import add_seed_option
 from alphazero.commands.workers_option import add_workers_option, worker_count
 from alphazero.config import Config, EvaluationConfig
 from alphazero.errors import UserError
@@ -58,9 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: auto)")
     add_config_option(parser)
     add_workers_option(parser)
-    parser.add_argument(
-        "--seed", type=_number(0), metavar="N", help="of openings and random players (default: 0)"
-    )
+    add_seed_option(parser, "openings and random players", default=None)  # of --run: the run's
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument(
         "--out",

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from alphazero.commands.seed_option import add_seed_option
 from alphazero.config import SearchConfig
 from alphazero.errors import UserError
 
@@ -28,7 +29,7 @@ def add_arguments(tree: argparse.ArgumentParser) -> None:
     tree.add_argument(
         "--seconds", type=float, default=10.0, metavar="S", help="time to take; default: %(default)s"
     )
-    tree.add_argument("--seed", type=int, default=0, metavar="N", help="of the games; default: %(default)s")
+    add_seed_option(tree, "the games")
     tree.add_argument("--json", action="store_true", help="print JSON (keys: docs/metrics.md)")
 
 
@@ -43,8 +44,6 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(f"--{name} is {value}; at least 1 is needed")
     if not 0.0 < arguments.seconds < float("inf"):
         raise UserError(f"--seconds is {arguments.seconds:g}; it must be more than 0")
-    if arguments.seed < 0:
-        raise UserError(f"--seed is {arguments.seed}; it must be 0 or more")
     try:
         game = get_checked_game(arguments.game)
     except ValueError as error:

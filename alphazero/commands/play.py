@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from alphazero.commands.agent_search import add_config_option, search_of
+from alphazero.commands.seed_option import add_seed_option
 from alphazero.config import EvaluationConfig, InferenceConfig
 from alphazero.errors import UserError
 from alphazero.evaluation.agents import AGENT_WORDS, Setting, make_player, parse_agent
@@ -52,16 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_config_option(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of random players (default: %(default)s)"
-    )
+    add_seed_option(parser, "random players")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Play until the game is over, the input ends or the human has had enough; return 0."""
-    for option, least in (("simulations", 1), ("seed", 0)):
-        if getattr(arguments, option) < least:
-            raise UserError(f"--{option} is {getattr(arguments, option)}; it must be at least {least}")
+    if arguments.simulations < 1:
+        raise UserError(f"--simulations is {arguments.simulations}; it must be at least 1")
     agent = parse_agent(arguments.agent, seed=arguments.seed)
     search, note = search_of(agent, arguments.config)
     setting = Setting(

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from alphazero.commands.seed_option import add_seed_option
 from alphazero.commands.workers_option import add_workers_option, worker_count
 from alphazero.errors import UserError
 
@@ -20,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("points", 6, "checkpoints of the run"),
         ("games", 40, "games of each match, two from each opening"),
         ("opening-moves", 4, "random moves at the start of a game"),
-        ("seed", 0, "of openings and random players"),
     ):
         parser.add_argument(
             f"--{option}", type=int, default=default, metavar="N", help=f"{meaning} (default: {default})"
         )
+    add_seed_option(parser, "openings and random players")
     parser.add_argument(
         "--pure-mcts",
         type=int,
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     from alphazero.report.ratings_page import rating_table, write_ratings
 
     budgets = arguments.pure_mcts or list(PURE_MCTS_BUDGETS)
-    least = {"points": 2, "games": 2, "opening_moves": 0, "seed": 0, "simulations": 1}
+    least = {"points": 2, "games": 2, "opening_moves": 0, "simulations": 1}
     for option, smallest in least.items():
         value = getattr(arguments, option)
         if value is not None and value < smallest:

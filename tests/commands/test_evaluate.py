@@ -118,6 +118,9 @@ def test_another_games_configuration_is_refused(capsys: pytest.CaptureFixture[st
         (["--run", "absent", "--against", "random"], "leave out --against"),
         (["--run", "absent"], "absent"),
         (["untrained:connect_four", "--device", "tpu"], "tpu"),
+        (["untrained:connect_four", "--seed", "-1"], "--seed is -1; it must be a whole number from 0 to"),
+        (["untrained:connect_four", "--seed", "one"], "--seed is one; it must be a whole number from 0 to"),
+        (["untrained:connect_four", "--seed", str(2**63)], "from 0 to 9223372036854775807"),
     ],
 )
 def test_wrong_input_is_one_line_and_status_2(
@@ -143,7 +146,7 @@ def test_a_damaged_checkpoint_is_one_line(capsys: pytest.CaptureFixture[str], tm
     assert len(complaint.splitlines()) == 1
 
 
-@pytest.mark.parametrize("option", ["--simulations", "--matches", "--seed", "--positions-per-set"])
+@pytest.mark.parametrize("option", ["--simulations", "--matches", "--positions-per-set"])
 def test_numbers_out_of_range_are_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         evaluate("untrained:connect_four", option, "-1")

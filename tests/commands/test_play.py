@@ -80,6 +80,7 @@ def test_a_random_players_game_repeats_with_its_seed(play: Play) -> None:
         ([*UNTRAINED, "--moves", "3", "x"], "--moves: 'x' is not a legal move here"),
         (["untrained:connect_four", "--simulations", "0"], "--simulations is 0; it must be at least 1"),
         ([*UNTRAINED, "--config", "absent.toml"], "absent.toml"),
+        ([*UNTRAINED, "--seed", str(2**64)], "--seed is 18446744073709551616; it must be"),
     ],
 )
 def test_wrong_input_is_one_line_and_status_2(words: list[str], says: str, play: Play) -> None:

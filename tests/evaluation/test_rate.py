@@ -110,5 +110,7 @@ def test_the_same_seed_gives_the_same_list(tiny_run: Path, tmp_path: Path) -> No
 def test_a_wrong_number_is_refused(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rate", str(tiny_run), "--points", "1"]) == 2
     assert "--points is 1" in capsys.readouterr().err
+    assert main(["rate", str(tiny_run), "--seed", str(2**63)]) == 2
+    assert "--seed is 9223372036854775808; it must be a whole number from 0 to" in capsys.readouterr().err
     assert main(["rate", str(tiny_run), "--workers", "-1"]) == 2
     assert "--workers is -1; it must be at least 0" in capsys.readouterr().err
