@@ -208,7 +208,7 @@ def _ended_by_steps(run_folder: Path) -> bool:
     """Return whether the limit that ended a finished run's self-play was its number of training steps."""
     done = json.loads((run_folder / SUMMARY_NAME).read_text(encoding="utf-8"))
     max_steps = load_config(run_folder / CONFIG_NAME).training.max_steps
-    return 0 < max_steps <= done["steps"] - done.get("final_steps", 0)
+    return 0 < max_steps <= int(done["steps"]) - int(done.get("final_steps", 0))
 
 
 def _publish(run_folder: Path, out: Path) -> None:
