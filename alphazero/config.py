@@ -163,8 +163,10 @@ class TrainingConfig:
     gradient_clip: float = 1.0  # largest global L2 norm of the gradient
     value_loss_weight: float = 1.0  # paper: 1
     ownership_loss_weight: float = 1.0  # of networks with an ownership_head
-    weight_average_decay: float = 0.0  # a step, of the averaged weights that play; 0: the newest (paper)
-    root_value_share: float = 0.0  # share of the search's root value in the value target (paper: 0)
+    # A step, of the averaged weights that play, reached by and by (docs/decisions/0039); 0: the newest (paper)
+    weight_average_decay: float = 0.0
+    # Share of the search's root value in the value target (paper: 0); without a trained network, of proven ones alone
+    root_value_share: float = 0.0
     # The rest of the value target is TD(lambda)'s return (Sutton 1988): the root values of the moves that follow, each
     # with lambda times the weight of the one before, and what is left for the outcome. 1: the outcome (paper)
     td_lambda: float = 1.0

@@ -50,6 +50,11 @@ def get_game(name: str) -> Game:
     return _INSTANCES[name]
 
 
+def asked_name(game: Game) -> str:
+    """Return the name under which `get_game` gave `game`, by which any process finds it; else its own."""
+    return next((name for name, instance in _INSTANCES.items() if instance is game), game.name)
+
+
 def is_game(asked: str, named: str) -> bool:
     """Return whether `asked`, a name or "module:class", is the game `named`: so, or by its own name, as networks do."""
     return named in (asked, get_game(asked).name)

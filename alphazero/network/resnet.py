@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from alphazero.config import NetworkConfig
 from alphazero.errors import UserError
 from alphazero.games.game import Game, Line, require_winning_lines
+from alphazero.games.registry import asked_name
 from alphazero.network import fused_training
 from alphazero.network.line_planes import LinePlanes
 
@@ -202,7 +203,7 @@ def build_network(game: Game, config: NetworkConfig) -> PolicyValueNetwork:
     lines = require_winning_lines(game, "network.line_planes") if config.line_planes else ()
     return PolicyValueNetwork(
         Architecture(
-            game=game.name,
+            game=asked_name(game),
             observation_shape=game.observation_shape,
             num_actions=game.num_actions,
             plane_scale=tuple(float(scale) for scale in game.plane_scale),

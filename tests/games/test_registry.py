@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from alphazero.config import NetworkConfig
 from alphazero.errors import UserError
 from alphazero.games import registry
 from alphazero.games.connect_four import ConnectFour
-from alphazero.games.registry import game_names, get_checked_game, get_game, is_game, register
+from alphazero.games.registry import asked_name, game_names, get_checked_game, get_game, is_game, register
 from alphazero.games.tic_tac_toe import TicTacToe
+from alphazero.network.growth import grow
+from alphazero.network.resnet import build_network, network_from_metadata, network_metadata
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +49,21 @@ def test_game_in_a_file_of_your_own_is_found_by_place(plug_in_folder: Path) -> N
     assert get_game("my_first_game:Mine").name == "mine"
     assert is_game("my_first_game:Mine", "mine") and is_game("my_first_game:Mine", "my_first_game:Mine")
     assert not is_game("my_first_game:Mine", "tic_tac_toe")
+
+
+def test_a_game_of_your_own_is_known_by_its_place_wherever_its_network_goes(plug_in_folder: Path) -> None:
+    (plug_in_folder / "my_named_game.py").write_text(
+        "from alphazero.games.tic_tac_toe import TicTacToe\n\n\nclass Mine(TicTacToe):\n    name = 'mine'\n",
+        encoding="utf-8",
+    )
+    place = "my_named_game:Mine"
+    assert asked_name(get_game(place)) == place
+    assert asked_name(TicTacToe()) == "tic_tac_toe"
+    network = build_network(get_game(place), NetworkConfig(blocks=1, filters=4))
+    kept = network_from_metadata(network_metadata(network))
+    assert get_game(kept.architecture.game) is get_game(place)
+    grown = grow(kept, NetworkConfig(blocks=1, filters=8))  # as a final network does
+    assert grown.architecture.game == place
 
 
 def test_registered_game_is_found_and_listed() -> None:
