@@ -17,7 +17,7 @@ INSTALLED := .venv/.installed
 .PHONY: help train benchmark test sanitize build lint clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
 		printf '  make %-10s %s\n' "$$name" "$$what"; done
 
 train: $(INSTALLED)  ## train, score and report an agent: snakemake train --cores all

@@ -97,7 +97,11 @@ def toolchain_problem() -> str | None:
         Path(folder, "probe.cpp").write_text(_PROBE_SOURCE, encoding="utf-8")
         Path(folder, "setup.py").write_text(_PROBE_SETUP, encoding="utf-8")
         tried = subprocess.run(
-            [sys.executable, "setup.py", "build_ext", "--inplace"], cwd=folder, capture_output=True, text=True
+            [sys.executable, "setup.py", "build_ext", "--inplace"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            errors="replace",  # compilers write in the console's encoding, which need not be Python's
         )
     if tried.returncode == 0:
         return None

@@ -23,6 +23,7 @@ import torch
 
 from alphazero.benchmark.statistics import Estimate, median_estimate
 from alphazero.config import Config
+from alphazero.connections import wait
 from alphazero.errors import UserError
 from alphazero.games.game import ByteArray, Game
 from alphazero.games.registry import get_game
@@ -146,8 +147,12 @@ class EngineProcesses:
         return [self._answer(index) for index in range(self.processes)]
 
     def _answer(self, index: int) -> Any:
+        pipe = self._pipes[index]
+        ready = wait([pipe, self._children[index].sentinel])
         try:
-            answer = self._pipes[index].recv()
+            if pipe not in ready and not pipe.poll():
+                raise EOFError
+            answer = pipe.recv()
         except EOFError:
             raise RuntimeError(f"engine process {index} ended without a message") from None
         if isinstance(answer, UserError):

@@ -150,7 +150,7 @@ class Measurement:
     def run(self, measurer: Measurer, say: Callable[[str], None]) -> None:
         """Measure what is missing."""
         baseline = next(job for job in self.jobs if job.key == self._keys[BASELINE].selfplay)
-        name = f"{int(time.time())}-{os.getpid()}"
+        name = f"{time.time_ns()}-{os.getpid()}"
         Session(self.log, measurer, self.budget, self.jobs, baseline, name, say).run()
 
     def document(self) -> dict[str, Any]:

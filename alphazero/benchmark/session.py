@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import sys
 import tempfile
 import time
@@ -192,7 +193,9 @@ class Session:
 @contextmanager
 def one_measurement_at_a_time() -> Iterator[None]:
     """Hold this machine's measuring lock; UserError if another measurement has it, also another user's."""
-    folder = Path(tempfile.gettempdir()) / "alphazero-measuring"
+    # macOS and Windows have a folder of temporary files for each user.
+    shared = {"darwin": "/tmp", "win32": os.environ.get("PROGRAMDATA", "")}.get(sys.platform, "")
+    folder = Path(shared or tempfile.gettempdir()) / "alphazero-measuring"
     lock = RunLock(folder)
     try:
         lock.acquire()

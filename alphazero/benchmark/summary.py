@@ -74,13 +74,15 @@ def summarise(document: Mapping[str, Any]) -> pd.DataFrame:
 
     Columns: reading, phase, title, status, reason; the catalog's metrics as medians over windows;
     `speed_up` of simulations/s over the baseline and `gain` in `judged_by` over `against`, each with `_low`
-    and `_high`; expected_low, expected_high, expected_source; share_of_ceiling; limiting_resource;
+    and `_high`, and of windows of several sessions each held against its own session's baseline; expected_low,
+    expected_high, expected_source; share_of_ceiling; limiting_resource;
     search_unchanged; quality_row (of `snakemake quality`: what tests this row's agents, FULL_QUALITY for the
     whole ladder); provenance, with the settings that have an effect, and when the row's windows were measured.
     """
     windows = _by_key(document["windows"])
     variants = {variant["name"]: variant for variant in document["variants"]}
     phases = {phase["name"]: phase for phase in document["phases"]}
+    beside_baseline = _beside_baseline(windows, variants)
     moves_a_game = mean_game_length(windows)
     origin = _origin(document)
     rows = []
@@ -89,7 +91,7 @@ def summarise(document: Mapping[str, Any]) -> pd.DataFrame:
         row: Row = {"name": variant["name"], "reading": variant["reading"], "phase": variant["phase"]}
         row |= {"title": phase["title"], **_status(variant, variants, phase["judged_by"], windows)}
         row |= _metrics(variant, windows, moves_a_game, document["simulations"])
-        row |= _comparison(variant, variants, phase, windows)
+        row |= _comparison(variant, variants, phase, beside_baseline)
         row |= {"search_unchanged": variant["search_unchanged"]}
         row |= {"quality_row": _quality_row(variant, phase, document["phases"][-1])}
         rows.append(row | origin | _measured_at(variant, windows))
@@ -100,7 +102,8 @@ def mean_game_length(windows: Windows) -> float | None:
     """Return positions / games over all windows, since all configurations play alike; None: too few games.
 
     Windows begin at all stages of play, so that the positions played in one belong to as many games as end
-    in it.
+    in it. The stages are those of random games, where a search soon finds a win: games of self-play are longer, and an
+    hour has fewer. Rows of one measurement have one length.
     """
     games = _total(windows, "games")
     return _total(windows, "positions") / games if games >= FEWEST_GAMES else None
@@ -217,22 +220,60 @@ def _same_engine(one: str, other: str) -> bool:
     return not one or not other or one.split()[0] == other.split()[0]
 
 
+def _beside_baseline(windows: Windows, variants: Mapping[str, Row]) -> Windows:
+    """Return `windows` with self-play's rates as multiples of the baseline's median in the same session.
+
+    A machine may be twice as fast on another day, which is no speed-up of what was measured then. Within one session
+    all are divided by one number. Where a session has no baseline, and nothing can be said of its day, they stay.
+    """
+    key = variants[BASELINE]["keys"][SELFPLAY] if BASELINE in variants else ""
+    of_session: dict[str, list[float]] = defaultdict(list)
+    for window in windows.get(key, []):
+        of_session[_session(window)] += _values([window], LEAVES)
+    rates = {session: statistics.median(values) for session, values in of_session.items() if values}
+    of_kind = {
+        key: [row for row in of_key if row["kind"] == SELFPLAY and not row["error"]]
+        for key, of_key in windows.items()
+    }
+    if any(_session(row) not in rates for played in of_kind.values() for row in played):
+        return windows
+    return {
+        key: [{**row, "metrics": _divided(row["metrics"], rates[_session(row)])} for row in played]
+        or windows[key]
+        for key, played in of_kind.items()
+    }
+
+
+def _session(window: Row) -> str:
+    """Return the session that a window of self-play is of; its block is SESSION-ROUND-NUMBER."""
+    return str(window["block"]).rsplit("-", 2)[0]
+
+
+def _divided(metrics: Row, rate: float) -> Row:
+    return {
+        name: value / rate if name.endswith("_per_second") and value is not None else value
+        for name, value in metrics.items()
+    }
+
+
 def _comparison(variant: Row, variants: Mapping[str, Row], phase: Row, windows: Windows) -> Row:
-    """Return the speed-up over the baseline, and the gain over the variant that this one "
-    "is to be held against."""
+    """Return the speed-up over the baseline, and the gain over the variant that this one is to be held against."""
     expected = phase["expected"] or {}
+    other = variants.get(variant["against"])
+    judged_by = phase["judged_by"]
+    if other is not None and _kind(judged_by) == SELFPLAY and (_remembers(variant) or _remembers(other)):
+        judged_by = JUDGED_BY  # evaluations do not count what caches answer
     row: Row = {
         **_bounds("speed_up", None),
         **_bounds("gain", None),
-        "judged_by": phase["judged_by"],
+        "judged_by": judged_by,
         "against": variant["against"],
         **{f"expected_{name}": expected.get(name) for name in ("low", "high", "source")},
     }
     if variant["name"] == BASELINE:
         return row | {"judged_by": "", "against": ""}
-    metric = LEAVES if phase["judged_by"] == JUDGED_BY else phase["judged_by"]
+    metric = LEAVES if judged_by == JUDGED_BY else judged_by
     row |= _bounds("speed_up", _ratio(variant, variants.get(BASELINE), LEAVES, windows))
-    other = variants.get(variant["against"])
     if variant["reading"] == WITHOUT:
         gain = _ratio(other, variant, metric, windows)
     else:
@@ -240,9 +281,12 @@ def _comparison(variant: Row, variants: Mapping[str, Row], phase: Row, windows: 
     return row | _bounds("gain", gain)
 
 
+def _remembers(variant: Row) -> bool:
+    return bool(variant["settings"].get("inference.cache_positions"))
+
+
 def _ratio(above: Row | None, below: Row | None, metric: str, windows: Windows) -> Estimate | None:
-    """Return how many times faster `above` is than `below`; None if either was not "
-    "measured, or both are one."""
+    """Return how many times faster `above` is than `below`; None if either was not measured, or both are one."""
     kind = _kind(metric)
     if above is None or below is None or above["keys"][kind] == below["keys"][kind]:
         return None

@@ -111,8 +111,10 @@ def effective_settings(config: Config, on_cpu: bool, best_backend: str, bfloat16
             f"inference.{name}" for name in ("transport", "batch_size", "batch_timeout_ms", "collection")
         ]
         idle += ["inference.min_fill", "selfplay.groups"]
-    elif inference.collection == "drain":
-        idle.append("inference.min_fill")
+    elif inference.collection == "drain":  # it never waits, and takes no more than is in play
+        idle += ["inference.min_fill", "inference.batch_timeout_ms"]
+        in_play = config.selfplay.actors * config.selfplay.games_per_actor
+        settings["inference.batch_size"] = min(inference.batch_size, in_play)
     return {name: value for name, value in settings.items() if name not in idle}
 
 

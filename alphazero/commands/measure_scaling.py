@@ -41,7 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--placement", choices=("both", "local", "server"), default="both", help="default: %(default)s"
     )
     parser.add_argument(
-        "--rounds", type=int, default=2, metavar="N", help="windows of each cell; default: %(default)s"
+        "--rounds",
+        type=int,
+        default=2,
+        metavar="N",
+        help="windows of each cell (2 give intervals of 50 %%, 6 of 97 %%); default: %(default)s",
     )
     parser.add_argument(
         "--out",
@@ -114,6 +118,7 @@ def scaling_table(config: Config, placement: str, speeds: Sequence[CellSpeed]) -
     from alphazero.report.tables import Table
 
     here = [speed for speed in speeds if speed.cell.placement == placement]
+    confidences = [speed.evaluations_per_second.confidence for speed in here]
     actors = list(dict.fromkeys(speed.cell.actors for speed in here))
     games = list(dict.fromkeys(speed.cell.games_per_actor for speed in here))
     shown = pd.DataFrame("", index=pd.Index(actors, name="actors"), columns=[f"{g} games" for g in games])
@@ -128,7 +133,7 @@ def scaling_table(config: Config, placement: str, speeds: Sequence[CellSpeed]) -
     caption = (
         f"{mark}evaluations/s of self-play by actors and games an actor, {where}; {config.run.game}, "
         f"network {config.network.blocks} x {config.network.filters}, {config.search.simulations} "
-        "simulations a move; median of the rounds and its interval"
+        f"simulations a move; median of the rounds and an interval of {min(confidences):.1%}"
     )
     return Table(f"{NAME}_{placement}", caption, shown, shown, intervals)
 
@@ -142,6 +147,7 @@ def _write(out: Path, document: dict[str, Any], speeds: Sequence[CellSpeed], tab
             "evaluations_per_second": speed.evaluations_per_second.value,
             "evaluations_per_second_low": speed.evaluations_per_second.low,
             "evaluations_per_second_high": speed.evaluations_per_second.high,
+            "confidence": speed.evaluations_per_second.confidence,
             "simulations_per_second": speed.simulations_per_second.value,
             "fill_rate": speed.fill_rate,
             "inference_latency_ms": speed.inference_latency_ms,

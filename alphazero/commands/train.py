@@ -231,7 +231,9 @@ def _publish(run_folder: Path, out: Path) -> None:
                 shutil.copyfile(run_folder / name, out / name)
         for name in RESULT_FOLDERS:
             shutil.rmtree(out / name, ignore_errors=True)
-            shutil.copytree(run_folder / name, out / name)
+            shutil.copytree(
+                run_folder / name, out / name, dirs_exist_ok=True
+            )  # a file in use is left (Windows)
         shutil.copyfile(agent, unfinished)
         unfinished.replace(model)
     except OSError as error:

@@ -67,6 +67,7 @@ def measure_strength(
     """
     usage = UsageRecord(run_folder / CSV_NAME)
     weights = curve_weights(run_folder / "weights", points)
+    kept_along = dict(weights)  # these say when they were kept, which the final agent's own file does not
     model = run_folder / MODEL_NAME
     if model.exists():
         weights[int(load_weights_file(model)[0].get("step", max(weights)))] = model
@@ -77,7 +78,7 @@ def measure_strength(
         agent = network_agent(path, f"{run_folder.name}, step {step:,}")
         score = score_answers(agent.name, step, positions, session.answer(agent, positions))
         evaluation_s += clock() - started
-        metadata, _ = load_weights_file(path)
+        metadata, _ = load_weights_file(kept_along.get(step, path))
         seconds = float(metadata.get("run_time_s") or usage.time_of_step(step))
         generated = metadata.get("positions")
         measured.append(

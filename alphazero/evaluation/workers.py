@@ -100,7 +100,12 @@ class WorkerPool:
         for process, connection in self._processes:
             hand_out(process, connection)
         while doing:
-            for ready in wait(list(doing)):
+            ended = {process.sentinel: connection for connection, (_, process) in doing.items()}
+            for ready in wait([*doing, *ended]):
+                if isinstance(ready, int):
+                    if ended[ready] in doing and not ended[ready].poll():
+                        raise _death(doing[ended[ready]][1])
+                    continue
                 index, process = doing[ready]
                 try:
                     kind, content = ready.recv()

@@ -153,14 +153,17 @@ class ProcessSampler:
         self._last_read = clock()
         self.watch(pids)
 
-    def watch(self, pids: Iterable[int]) -> None:
-        """Add processes; those already watched or already gone are skipped."""
+    def watch(self, pids: Iterable[int], from_their_start: bool = False) -> None:
+        """Add processes; those already watched or already gone are skipped.
+
+        from_their_start: what they have used so far counts as used since the last `read`.
+        """
         for pid in pids:
             if pid in self._processes:
                 continue
             try:
                 process = psutil.Process(pid)
-                self._processes[pid] = (process, _cpu_seconds(process))
+                self._processes[pid] = (process, 0.0 if from_their_start else _cpu_seconds(process))
             except psutil.Error:
                 continue
 

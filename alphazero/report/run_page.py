@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from alphazero.config import network_in_words
-from alphazero.metrics.catalog import aggregate, find_metric, format_metric
+from alphazero.metrics.catalog import find_metric, format_metric
 from alphazero.report import plots
 from alphazero.report.figure import figure
 from alphazero.report.health_section import health_section
@@ -18,7 +18,7 @@ from alphazero.report.page import page, unbroken
 from alphazero.report.plots import Plot
 from alphazero.report.provenance_section import provenance_section, text_of
 from alphazero.report.run_folder import RunData
-from alphazero.report.tables import Table, match_table, metrics_table, solved_table
+from alphazero.report.tables import Table, match_table, metrics_table, over_the_run, solved_table
 from alphazero.report.verdict import claims, verdict
 
 KEY_NUMBERS = (
@@ -87,9 +87,7 @@ def _pictures(run: RunData) -> Iterator[tuple[str, Plot, tuple[Any, ...]]]:
 def _key_numbers(run: RunData) -> str:
     tiles = []
     for name in KEY_NUMBERS:
-        value = None
-        if run.metrics is not None and name in run.metrics:
-            value = aggregate(name, run.metrics[name].tolist())
+        value = None if run.metrics is None else over_the_run(name, run.metrics)
         shown = "not measured" if value is None else format_metric(name, value)
         absent = ' class="absent"' if value is None else ""
         metric = find_metric(name)

@@ -14,6 +14,8 @@ RANDOM, UNTRAINED = "random", "untrained"  # values of the column `agent`; any o
 POLICY, SEARCH = "policy", "search"  # values of the column `mode`; a random move has its own
 MEAN = "mean"  # value of the column `set` for the unweighted mean over the sets
 
+_OF_SEARCHES = ("games_per_hour", "positions_per_second", "simulations_per_second", "evaluations_per_second")
+
 
 @dataclass(frozen=True)
 class Table:
@@ -165,11 +167,25 @@ def match_table(matches: pd.DataFrame) -> Table:
     )
 
 
+def over_the_run(name: str, metrics: pd.DataFrame) -> float | None:
+    """Return the one number that metric `name` comes to over a run; None if it was not measured.
+
+    Self-play's throughput is that of searches with a network: rows of time in which there was none, where a position
+    costs a thirtieth, are left out.
+    """
+    if name not in metrics:
+        return None
+    values = metrics[name]
+    if name in _OF_SEARCHES and set(_OF_SEARCHES) <= set(metrics):
+        values = values[~((metrics["simulations_per_second"] > 0) & (metrics["evaluations_per_second"] == 0))]
+    return aggregate(name, values.tolist())
+
+
 def metrics_table(metrics: pd.DataFrame) -> Table:
     """Return every metric that was measured, as one number over the run."""
     rows, numbers, names = [], [], []
     for name, metric in CATALOG.items():
-        value = aggregate(name, metrics[name].tolist()) if name in metrics else None
+        value = over_the_run(name, metrics)
         if value is not None:
             names.append(name)
             rows.append([metric.label, format_metric(name, value), metric.aggregation, metric.definition])

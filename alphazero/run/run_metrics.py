@@ -33,7 +33,7 @@ class RunMetrics:
         self._foreseen: list[bool] = []  # of games that could have been resigned and were not: rightly?
         self._gpu = gpu_sampler(str(device))
         self._energy_j: float | None = None
-        self._processes = ProcessSampler([])
+        self._processes = ProcessSampler([os.getpid()])
 
     def __enter__(self) -> RunMetrics:
         if self._gpu is not None:
@@ -78,7 +78,7 @@ class RunMetrics:
 
         Args:
             selfplay: None: self-play has ended, and nothing is said of it.
-            process_ids: processes that belong to the run, beside this one.
+            process_ids: processes that belong to the run, beside this one, and began after this object was made.
         """
         now = self._clock()
         seconds, self._since = now - self._since, now
@@ -98,7 +98,7 @@ class RunMetrics:
             row |= self._gpu.read()
             if selfplay is not None:
                 row["energy_per_game_j"] = self._energy_per_game(selfplay.games)
-        self._processes.watch([os.getpid(), *process_ids])
+        self._processes.watch(process_ids, from_their_start=True)
         row |= self._processes.read()
         return row
 

@@ -103,7 +103,7 @@ class InferenceServer:
         pinned_memory: bool = True,
         rows_in_play: int | None = None,
         requests_in_play: int | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.policy = BatchPolicy(collection, batch_size, batch_timeout, min_fill)

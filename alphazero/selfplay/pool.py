@@ -249,10 +249,16 @@ class SelfPlayPool:
 
     def _listen_once(self) -> None:
         names: dict[object, str] = {pipe: name for name, pipe in self._pipes.items()}
-        for ready in wait(list(self._pipes.values()), timeout=0.2):
+        ended = {self._processes[name].sentinel: name for name in self._pipes}
+        for ready in wait([*self._pipes.values(), *ended], timeout=0.2):
+            if isinstance(ready, int):
+                name = ended[ready]
+                if not self._closing.is_set() and not self._pipes[name].poll():
+                    self._handle_death(name)
+                return
             name = names[ready]
             try:
-                message = self._pipes[name].recv()
+                message = ready.recv()
             except (EOFError, OSError):
                 if not self._closing.is_set():
                     self._handle_death(name)

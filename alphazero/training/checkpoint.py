@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -34,7 +33,7 @@ from torch import Tensor
 from alphazero.errors import UserError
 from alphazero.folders import MODEL_NAME
 from alphazero.network.resnet import PolicyValueNetwork
-from alphazero.training.durable import replace_durably, sync_folder, write_durably
+from alphazero.training.durable import flush_to_disk, replace_durably, sync_folder, write_durably
 from alphazero.training.learner_file import decode_learner_state, encode_learner_state
 from alphazero.training.run_lock import RunLock
 from alphazero.training.weights_file import load_network, load_weights_file, save_weights, weights_bytes
@@ -224,7 +223,7 @@ def _write_files(
     with (folder / _REPLAY).open("wb") as file:  # straight to the file: it may be gigabytes
         np.savez(file, allow_pickle=False, **replay)
         file.flush()
-        os.fsync(file.fileno())
+        flush_to_disk(file.fileno())
     write_durably(folder / _STATE, json.dumps({"step": step, "state": dict(state)}, indent=1).encode())
     manifest = {
         "format": _FORMAT,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import time
 from pathlib import Path
+
+_PATIENCE_S = 10.0
+_RETRY_S = 0.1
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -12,13 +17,40 @@ def write_durably(path: Path, data: bytes) -> None:
     with path.open("wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        flush_to_disk(file.fileno())
 
 
 def replace_durably(source: Path, target: Path) -> None:
     """Rename `source` to `target` (a file is replaced; a folder must not be there) and flush the folder."""
-    source.replace(target)
+    replace_when_free(source, target)
     sync_folder(target.parent)
+
+
+def replace_when_free(source: Path, target: Path) -> None:
+    """Rename `source` to `target`; on Windows wait up to 10 s for those who look into what was just written.
+
+    A virus scanner or an indexer that has a file open keeps it, and the folders that it lies in, from being renamed.
+    """
+    give_up_at = time.perf_counter() + (_PATIENCE_S if sys.platform == "win32" else 0.0)
+    while True:
+        try:
+            source.replace(target)
+            return
+        except PermissionError:
+            if time.perf_counter() >= give_up_at:
+                raise
+        time.sleep(_RETRY_S)
+
+
+def flush_to_disk(descriptor: int) -> None:
+    """Flush an open file to the disk itself: on macOS `fsync` leaves that to the drive, `F_FULLFSYNC` does not."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        with contextlib.suppress(OSError):  # a file system without it
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
@@ -27,6 +59,6 @@ def sync_folder(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        flush_to_disk(descriptor)
     finally:
         os.close(descriptor)

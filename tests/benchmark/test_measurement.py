@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from made_up_measuring import (
     ADAPTIVE,
+    BATCHING,
     BUDGET,
     FakeMeasurer,
     made_up_profile,
@@ -144,7 +145,8 @@ def test_a_killed_measurement_goes_on_where_it_was(tmp_path: Path, phases: Path)
         file.write('{"key": "half a li')
     second = FakeMeasurer(speed_by_games)
     rows = rows_by_name(measured(measurement(tmp_path, phases), second))
-    assert (rows.loc[rows.index != "baseline", "windows"] == BUDGET.rounds).all()
+    # plan/batching is the baseline, under another name
+    assert (rows.loc[~rows.index.isin(["baseline", "plan/batching"]), "windows"] == BUDGET.rounds).all()
     whole = FakeMeasurer(speed_by_games)
     measurement(tmp_path / "other", phases).run(whole, lambda text: None)
     assert len(second.calls) < len(whole.calls)
@@ -170,6 +172,39 @@ def test_an_edited_phase_measures_its_rows_again_beside_the_baseline(tmp_path: P
     assert {(config.inference.batch_size, config.inference.collection) for config in others} == {
         (32, "drain")
     }
+
+
+def test_windows_of_a_slower_day_are_held_against_that_days_baseline(tmp_path: Path, phases: Path) -> None:
+    """The rows that were measured again, with the machine at a third of its speed, are no slower for that."""
+    measurement(tmp_path, phases).run(FakeMeasurer(speed_by_games), lambda text: None)
+    write_phases(phases, adaptive=ADAPTIVE + "[search]\ntree_reuse = false\n")
+    rows = rows_by_name(
+        measured(measurement(tmp_path, phases), FakeMeasurer(lambda config: speed_by_games(config) / 3))
+    )
+    assert rows.loc["ladder/adaptive", "speed_up"] == pytest.approx(32, rel=0.05)
+    assert rows.loc["ladder/adaptive", "gain"] == pytest.approx(2, rel=0.05)
+    assert rows.loc["ladder/batching", "speed_up"] == pytest.approx(16, rel=0.05)
+
+
+def test_rows_with_a_cache_are_judged_by_simulations(tmp_path: Path) -> None:
+    """Evaluations leave out what a cache answers, and its share differs between the two sides."""
+    judged = BATCHING.replace("fill_batch", 'judged_by = "evaluations_per_second"\nfill_batch')
+    remembering = ADAPTIVE.replace("[inference]", "[inference]\ncache_positions = 1000", 1)
+    planned = write_phases(tmp_path / "phases", batching=judged, adaptive=remembering)
+    rows = rows_by_name(measured(measurement(tmp_path, planned), FakeMeasurer(speed_by_games)))
+    assert rows.loc["ladder/batching", "judged_by"] == "evaluations_per_second"
+    assert rows.loc["without/batching", "judged_by"] == "simulations_per_second"
+
+
+def test_the_plans_timeout_and_batch_do_nothing_under_a_rule_that_never_waits(
+    tmp_path: Path, phases: Path
+) -> None:
+    """Four rows in flight fill no batch of 32, let alone one of 64."""
+    rows = rows_by_name(measured(measurement(tmp_path, phases), FakeMeasurer(speed_by_games)))
+    assert rows.loc["plan/batching", ["status", "reason"]].tolist() == [
+        "same", "changes nothing that takes effect here"
+    ]  # fmt: skip
+    assert rows.loc["plan/adaptive", "status"] == "measured"
 
 
 def test_other_code_is_measured_afresh(tmp_path: Path, phases: Path) -> None:

@@ -15,7 +15,8 @@ class InferenceRequest(NamedTuple):
     """The leaves of one group of games.
 
     `ticket` comes back with the answer and means something to the actor alone; `submitted_at` is
-    `time.monotonic()` in seconds, whose clock all processes of a machine share.
+    `time.perf_counter()` in seconds, whose clock all processes of a machine share (before Python 3.13 that of
+    `time.monotonic` ticks every 16 ms on Windows).
     """
 
     actor: int

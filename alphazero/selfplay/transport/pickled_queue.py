@@ -59,7 +59,7 @@ class QueueClient:
     def submit(self, group: int, rows: int) -> None:
         # A copy: the queue pickles in a thread of its own, after this call has returned.
         observations = self.observations[group][:rows].copy()
-        self._requests.put(InferenceRequest(self._actor, group, 0, time.monotonic(), observations))
+        self._requests.put(InferenceRequest(self._actor, group, 0, time.perf_counter(), observations))
 
     def receive(self, group: int) -> InferenceResponse:
         while group not in self._answered:

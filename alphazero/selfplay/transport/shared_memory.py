@@ -146,7 +146,7 @@ class SharedMemoryClient:
         self._rows[group] = rows
         self._tickets[group] = self._next_ticket
         try:
-            send_token(self._connection, _REQUEST, group, rows, self._next_ticket, time.monotonic())
+            send_token(self._connection, _REQUEST, group, rows, self._next_ticket, time.perf_counter())
         except OSError as error:
             raise SelfPlayStopped from error
         self._next_ticket += 1
