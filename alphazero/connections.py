@@ -12,17 +12,21 @@ import sys
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import Any, overload
 
 # The system takes fewer than 64 at once; from Python 3.13 on `multiprocessing` knows.
 _MOST_AT_ONCE = 60 if sys.platform == "win32" and sys.version_info < (3, 13) else sys.maxsize
 _POLL_S = 0.002
 
 
-Waitable = TypeVar("Waitable", bound=Connection | int)  # a pipe's end, or a process's sentinel
+Waitable = Connection | int  # a pipe's end, or a process's sentinel
 
 
-def wait(connections: Sequence[Waitable], timeout: float | None = None) -> list[Waitable]:
+@overload
+def wait(connections: Sequence[Connection], timeout: float | None = None) -> list[Connection]: ...
+@overload
+def wait(connections: Sequence[Waitable], timeout: float | None = None) -> list[Waitable]: ...
+def wait(connections: Sequence[Any], timeout: float | None = None) -> list[Any]:
     """Return those with something to read, or at their end; none after `timeout` seconds (None: for ever).
 
     In the order given, so that with pipes before sentinels what a process has still said comes before its end.
@@ -33,7 +37,7 @@ def wait(connections: Sequence[Waitable], timeout: float | None = None) -> list[
         return _wait(connections, timeout)
     deadline = None if timeout is None else time.perf_counter() + timeout
     while True:
-        ready: list[Waitable] = []
+        ready: list[Any] = []
         for start in range(0, len(connections), _MOST_AT_ONCE):
             ready += _wait(connections[start : start + _MOST_AT_ONCE], 0)
         if ready or (deadline is not None and time.perf_counter() >= deadline):
@@ -41,6 +45,6 @@ def wait(connections: Sequence[Waitable], timeout: float | None = None) -> list[
         time.sleep(_POLL_S)
 
 
-def _wait(connections: Sequence[Waitable], timeout: float | None) -> list[Waitable]:
+def _wait(connections: Sequence[Any], timeout: float | None) -> list[Any]:
     ready = set(map(id, multiprocessing.connection.wait(connections, timeout)))
     return [connection for connection in connections if id(connection) in ready]

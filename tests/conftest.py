@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import pytest
@@ -41,6 +44,23 @@ def made_up_hardware(*gpus: Gpu, cores: int = 32, memory_mib: int = 131_072, **c
         "python_version": "3.11.7",
     }
     return Hardware(**{**values, **changes})
+
+
+@pytest.fixture
+def no_end_of_file(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep every pipe's far end open here: as on Windows with a process that dies before it takes that end over."""
+    kept: list[int] = []
+    make_pipe = BaseContext.Pipe
+
+    def pipe(self: BaseContext, duplex: bool = True) -> tuple[Connection, Connection]:
+        mine, theirs = make_pipe(self, duplex)
+        kept.append(os.dup(theirs.fileno()))
+        return mine, theirs
+
+    monkeypatch.setattr(BaseContext, "Pipe", pipe)
+    yield
+    for descriptor in kept:
+        os.close(descriptor)
 
 
 @pytest.fixture

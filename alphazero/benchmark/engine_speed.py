@@ -23,7 +23,7 @@ import torch
 
 from alphazero.benchmark.statistics import Estimate, median_estimate
 from alphazero.config import Config
-from alphazero.connections import wait
+from alphazero.connections import Waitable, wait
 from alphazero.errors import UserError
 from alphazero.games.game import ByteArray, Game
 from alphazero.games.registry import get_game
@@ -148,7 +148,8 @@ class EngineProcesses:
 
     def _answer(self, index: int) -> Any:
         pipe = self._pipes[index]
-        ready = wait([pipe, self._children[index].sentinel])
+        ends: list[Waitable] = [pipe, self._children[index].sentinel]
+        ready = wait(ends)
         try:
             if pipe not in ready and not pipe.poll():
                 raise EOFError

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol, TypeVar
 
-from alphazero.connections import wait
+from alphazero.connections import Waitable, wait
 from alphazero.errors import RunError, UserError
 
 Result = TypeVar("Result")
@@ -101,7 +101,8 @@ class WorkerPool:
             hand_out(process, connection)
         while doing:
             ended = {process.sentinel: connection for connection, (_, process) in doing.items()}
-            for ready in wait([*doing, *ended]):
+            ends: list[Waitable] = [*doing, *ended]
+            for ready in wait(ends):
                 if isinstance(ready, int):
                     if ended[ready] in doing and not ended[ready].poll():
                         raise _death(doing[ended[ready]][1])

@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alphazero.config import Config
-from alphazero.connections import wait
+from alphazero.connections import Waitable, wait
 from alphazero.errors import RunError
 from alphazero.games.registry import get_game
 from alphazero.records import Episode
@@ -250,7 +250,8 @@ class SelfPlayPool:
     def _listen_once(self) -> None:
         names: dict[object, str] = {pipe: name for name, pipe in self._pipes.items()}
         ended = {self._processes[name].sentinel: name for name in self._pipes}
-        for ready in wait([*self._pipes.values(), *ended], timeout=0.2):
+        ends: list[Waitable] = [*self._pipes.values(), *ended]
+        for ready in wait(ends, timeout=0.2):
             if isinstance(ready, int):
                 name = ended[ready]
                 if not self._closing.is_set() and not self._pipes[name].poll():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,8 @@ def test_the_command_measures_a_run(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main([*words, "--errors", "90", "1"]) == 0
     assert "below 90 %" in capsys.readouterr().out
     found = {path.name for path in (out / "strength").iterdir()}
+    points = json.loads((out / "strength" / "strength.json").read_text(encoding="utf-8"))["runs"][0]["points"]
+    assert points[-1]["positions"] >= 150  # of the final agent, too
     assert {"strength.json", "strength.html", "time_to_strength.csv", "strength_curve.csv"} <= found
 
 

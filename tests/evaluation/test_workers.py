@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -41,6 +42,12 @@ def test_results_come_in_the_order_of_the_tasks(workers: int) -> None:
         assert pool.run([Square(7)]) == [49]  # the same processes again
     assert sum(reported) == 5
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors are the POSIX stand-in for it")
+def test_a_worker_that_is_gone_is_missed_though_its_pipe_stays_open(no_end_of_file: None) -> None:
+    with WorkerPool(1) as pool, pytest.raises(EvaluationWorkerError, match="ended with exit code 7"):
+        pool.run([Fail("exit")])
 
 
 @pytest.mark.parametrize(

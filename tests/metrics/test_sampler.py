@@ -122,6 +122,16 @@ def test_this_process_uses_cpu_and_memory() -> None:
     assert metrics["cpu_utilization"] > 0.0
 
 
+def test_what_a_process_used_before_it_was_seen_counts_if_it_is_the_runs_own() -> None:
+    clock = iter([0.0, 1.0, 0.0, 1.0])
+    own = ProcessSampler([], clock=lambda: next(clock))
+    own.watch([os.getpid()], from_their_start=True)
+    assert own.read()["cpu_utilization"] > 10.0  # this process has computed for more than a tenth of a second
+    other = ProcessSampler([], clock=lambda: next(clock))
+    other.watch([os.getpid()])
+    assert other.read()["cpu_utilization"] < 10.0
+
+
 def test_processes_that_are_gone_are_skipped() -> None:
     sampler = ProcessSampler([2**22 + 1, os.getpid()])  # above the largest process id of Linux
     assert "memory_mib" in sampler.read()

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from alphazero.report.tables import Table, match_table, metrics_table, solved_errors, solved_table
+from alphazero.report.tables import (
+    Table,
+    match_table,
+    metrics_table,
+    over_the_run,
+    solved_errors,
+    solved_table,
+)
 
 TWO_SETS = pd.read_csv(
     io.StringIO("""agent,mode,simulations,set,error,error_low,error_high
@@ -63,6 +70,20 @@ final,hard,10,0,0,10,0.0,,,-200
     assert table.intervals is not None
     assert table.intervals["Elo difference"].tolist() == ["", "+90 to +210", ""]
     assert table.shown["score"].tolist() == ["100.0 %", "70.0 %", "0.0 %"]
+
+
+def test_throughput_over_a_run_leaves_out_the_time_without_a_network_but_not_pauses() -> None:
+    metrics = pd.DataFrame(
+        {
+            "games_per_hour": [9_000.0, 0.0, 100.0, 200.0],
+            "positions_per_second": [900.0, 0.0, 10.0, 20.0],
+            "simulations_per_second": [90_000.0, 0.0, 1_000.0, 2_000.0],
+            "evaluations_per_second": [0.0, 0.0, 500.0, 700.0],
+        }
+    )
+    assert over_the_run("games_per_hour", metrics) == 100.0
+    assert over_the_run("simulations_per_second", metrics) == 1_000.0
+    assert over_the_run("fill_rate", metrics) is None
 
 
 def test_only_measured_metrics_are_listed() -> None:

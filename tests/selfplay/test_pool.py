@@ -258,6 +258,14 @@ def test_a_killed_actor_is_started_again_and_the_others_play_on() -> None:
 
 
 @needs_sigkill
+def test_a_killed_actor_is_missed_though_its_pipe_stays_open(no_end_of_file: None) -> None:
+    with running(replace(BASE, inference=LOCAL)) as pool:
+        wait_until_all_work(pool)
+        os.kill(pool.process_ids()["actor 1"], signal.SIGKILL)
+        assert "actor 1 ended (killed by SIGKILL)" in pool.notes.get(timeout=PATIENCE_S)
+
+
+@needs_sigkill
 def test_a_killed_actor_of_the_queue_ends_the_run_clearly() -> None:
     with running(replace(BASE, inference=QUEUE)) as pool:
         take(pool, 2)
