@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
@@ -44,6 +45,17 @@ def made_up_hardware(*gpus: Gpu, cores: int = 32, memory_mib: int = 131_072, **c
         "python_version": "3.11.7",
     }
     return Hardware(**{**values, **changes})
+
+
+@pytest.fixture
+def hang_ups_heeded() -> Iterator[None]:
+    """Let SIGHUP end what a test starts, also where these tests were started with nohup, which is inherited."""
+    if not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

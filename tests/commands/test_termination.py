@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("hang_ups_heeded")
+
 # A command in place of `detect`, which starts a process as `quality` and `benchmark` do and waits for it.
 COMMAND = """
 import subprocess, sys

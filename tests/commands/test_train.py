@@ -180,7 +180,7 @@ def test_the_agent_is_handed_over_last(published: tuple[Path, Path], monkeypatch
     run, out = published
     (run / "step-00000005" / WEIGHTS).write_bytes(b"other")
 
-    def full(*arguments: object) -> None:
+    def full(*arguments: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("shutil.copytree", full)

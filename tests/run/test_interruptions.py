@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+pytestmark = pytest.mark.usefixtures("hang_ups_heeded")
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
 
 TINY = """
