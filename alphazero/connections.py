@@ -48,3 +48,11 @@ def wait(connections: Sequence[Any], timeout: float | None = None) -> list[Any]:
 def _wait(connections: Sequence[Any], timeout: float | None) -> list[Any]:
     ready = set(map(id, multiprocessing.connection.wait(connections, timeout)))
     return [connection for connection in connections if id(connection) in ready]
+
+
+def has_more(connection: Connection) -> bool:
+    """Return whether `recv` would return or raise at once; at a pipe's end `poll` itself raises on Windows."""
+    try:
+        return connection.poll()
+    except OSError:
+        return True

@@ -23,7 +23,7 @@ import torch
 
 from alphazero.benchmark.statistics import Estimate, median_estimate
 from alphazero.config import Config
-from alphazero.connections import Waitable, wait
+from alphazero.connections import Waitable, has_more, wait
 from alphazero.errors import UserError
 from alphazero.games.game import ByteArray, Game
 from alphazero.games.registry import get_game
@@ -151,7 +151,7 @@ class EngineProcesses:
         ends: list[Waitable] = [pipe, self._children[index].sentinel]
         ready = wait(ends)
         try:
-            if pipe not in ready and not pipe.poll():
+            if pipe not in ready and not has_more(pipe):
                 raise EOFError
             answer = pipe.recv()
         except EOFError:

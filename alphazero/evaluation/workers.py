@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol, TypeVar
 
-from alphazero.connections import Waitable, wait
+from alphazero.connections import Waitable, has_more, wait
 from alphazero.errors import RunError, UserError
 
 Result = TypeVar("Result")
@@ -104,7 +104,7 @@ class WorkerPool:
             ends: list[Waitable] = [*doing, *ended]
             for ready in wait(ends):
                 if isinstance(ready, int):
-                    if ended[ready] in doing and not ended[ready].poll():
+                    if ended[ready] in doing and not has_more(ended[ready]):
                         raise _death(doing[ended[ready]][1])
                     continue
                 index, process = doing[ready]

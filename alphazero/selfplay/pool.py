@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alphazero.config import Config
-from alphazero.connections import Waitable, wait
+from alphazero.connections import Waitable, has_more, wait
 from alphazero.errors import RunError
 from alphazero.games.registry import get_game
 from alphazero.records import Episode
@@ -254,7 +254,7 @@ class SelfPlayPool:
         for ready in wait(ends, timeout=0.2):
             if isinstance(ready, int):
                 name = ended[ready]
-                if not self._closing.is_set() and not self._pipes[name].poll():
+                if not self._closing.is_set() and not has_more(self._pipes[name]):
                     self._handle_death(name)
                 return
             name = names[ready]
