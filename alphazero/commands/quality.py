@@ -67,6 +67,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     from alphazero.hardware.host import probe_cpu
     from alphazero.hardware.probe import probe_hardware
     from alphazero.network.engines import resolve_device
+    from alphazero.network.frozen_engine import computes_in_bfloat16
     from alphazero.quality.session import Bench, Session, positions_of, write_document
     from alphazero.source_meaning import meaning_hash
     from alphazero.workflow import evaluation_sources, training_source_hash
@@ -87,9 +88,9 @@ def _measure(arguments: argparse.Namespace) -> int:
         machine = (resolved.hardware or probe_hardware()).machine_slug()
         folder = Path("checkpoints", machine, profile.hardware_profile, "quality")
     source_hash = training_source_hash(_root(), profile.run.game)
-    session = Session(plan, variants, profile, folder, source_hash)
-    compared = session.trainings(0)[0].config
     on_gpu = resolve_device(profile.inference.device).type == "cuda"
+    session = Session(plan, variants, profile, folder, source_hash, on_gpu or computes_in_bfloat16())
+    compared = session.trainings(0)[0].config
     cores = probe_cpu().usable_cores
     with one_measurement_at_a_time(), WorkerPool(0 if on_gpu else cores) as pool:
         for line in resolved.summary_lines():
@@ -151,6 +152,11 @@ def _variants(arguments: argparse.Namespace, files: Path) -> list[Variant]:
     for name in arguments.only:
         if name not in names:
             raise UserError(f"--only {name}: no such configuration (there are: {', '.join(names)})")
+    for option, also in (("planted", arguments.planted), ("learning", arguments.learning)):
+        if also and not {path.stem for path in (files / option).glob("*.toml")} & set(arguments.only):
+            raise UserError(
+                f"--only leaves out all that --{option} adds; name some of it, or leave out one of the two"
+            )
     return [each for each in variants if each is variants[0] or each.name in arguments.only]
 
 

@@ -6,9 +6,14 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alphazero.commands.workers_option import add_workers_option, worker_count
 from alphazero.errors import UserError
+
+if TYPE_CHECKING:
+    from alphazero.config import Config
+    from alphazero.evaluation.agents import Setting
 
 SUMMARY = "show how long runs took, all in, until their error was below given bounds"
 DEFAULT_POINTS = 12
@@ -54,7 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate the runs at moments along their way, write what came out and print the table; return 0."""
     from alphazero.commands.evaluate import ProgressLines
     from alphazero.config_loading import load_config
-    from alphazero.evaluation.agents import Setting
     from alphazero.evaluation.run import Session, solved_positions_of
     from alphazero.evaluation.strength import ERRORS, FORMAT, measure_strength, strength_record
     from alphazero.evaluation.workers import WorkerPool
@@ -73,31 +77,28 @@ def run(arguments: argparse.Namespace) -> int:
     if len(games) > 1:
         raise UserError(f"the runs play different games ({', '.join(sorted(games))}); give runs of one game")
     first = configs[0]
+    budgets = sorted({config.evaluation.simulations for config in configs})
+    if len(budgets) > 1:
+        raise UserError(
+            f"the runs' agents are scored with different simulations a move ({', '.join(map(str, budgets))}: "
+            "evaluation.simulations); give runs of one number"
+        )
     positions, note = solved_positions_of(first.run.game, arguments.positions_per_set)
     if not positions:
         raise UserError(note)
     out = arguments.out or arguments.run_folders[0] / "strength"
     require_writable(out, "choose another --out")
     device = str(resolve_device(first.inference.device))
-    setting = Setting(
-        search=replace(first.search, simulations=first.evaluation.simulations),
-        inference=replace(first.inference, device=device),
-        pure_mcts_simulations=first.evaluation.pure_mcts_simulations,
-    )
     with WorkerPool(worker_count(arguments, device)) as pool:
-        session = Session(pool, setting, ProgressLines())
-        runs = [
-            strength_record(
-                folder.resolve().name,
-                config.run.seed,
-                measure_strength(session, folder, arguments.points, positions),
-            )
-            for folder, config in zip(arguments.run_folders, configs, strict=True)
-        ]
+        runs = []
+        for folder, config in zip(arguments.run_folders, configs, strict=True):
+            session = Session(pool, _own_setting(config, device), ProgressLines())
+            points = measure_strength(session, folder, arguments.points, positions)
+            runs.append(strength_record(folder.resolve().name, config.run.seed, points))
     document = {
         "format": FORMAT,
         "game": first.run.game,
-        "simulations": setting.search.simulations,
+        "simulations": first.evaluation.simulations,
         "solved_note": note,
         "errors": errors,
         "runs": runs,
@@ -108,6 +109,17 @@ def run(arguments: argparse.Namespace) -> int:
     print(time_table(document).markdown())
     print(f"page: {(out / 'strength.html').as_posix()}")
     return 0
+
+
+def _own_setting(config: Config, device: str) -> Setting:
+    """Return how a run's agents search where the run itself scores them."""
+    from alphazero.evaluation.agents import Setting
+
+    return Setting(
+        search=replace(config.search, simulations=config.evaluation.simulations),
+        inference=replace(config.inference, device=device),
+        pure_mcts_simulations=config.evaluation.pure_mcts_simulations,
+    )
 
 
 def _errors(arguments: argparse.Namespace) -> list[float]:

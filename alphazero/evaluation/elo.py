@@ -116,7 +116,9 @@ class Pairing:
 class Rating:
     """A player's rating in Elo with a 95 % interval; an anchor's is given, its interval has no width.
 
-    `games` counts the games it rests on. None: no chain of games joins the player to an anchor.
+    A bound is None where the games put none: where no chain of points leads from an anchor to the player there is no
+    upper one, however much stronger it may be, and no lower one the other way round. The rating is None where there is
+    neither. `games` counts the games it rests on.
     """
 
     player: str
@@ -134,8 +136,9 @@ def rating_list(
     The Bradley-Terry model with a draw as half a win and half a loss, solved by Newton's method; intervals
     come from the curvature at the solution. Between any two players that met, `virtual_draws` draws are
     added to their games, so that a player who never lost has a finite rating: it is an estimate with a
-    prior, pulled towards its opponents. Sources: Hunter, 'MM algorithms for generalized Bradley-Terry
-    models' (2004); virtual draws as in R. Coulom's Bayeselo.
+    prior, pulled towards its opponents, and how far it can be told from above is left open. Sources: Hunter, 'MM
+    algorithms for generalized Bradley-Terry models' (2004), when ratings are finite without the draws: L. R. Ford,
+    'Solution of a ranking problem from binary comparisons' (1957); virtual draws as in R. Coulom's Bayeselo.
 
     Args:
         anchors: ratings of the players whose rating is given, at least one.
@@ -145,6 +148,8 @@ def rating_list(
     players = sorted(
         {name for pairing in pairings for name in (pairing.first, pairing.second)} | set(anchors)
     )
+    below = _scored_against(pairings, anchors)  # those that an anchor's chain of points leads to
+    above = _scored_against([_turned(pairing) for pairing in pairings], anchors)
     connected = _connected(pairings, anchors)
     free = [name for name in players if name in connected and name not in anchors]
     games, points = _game_tables(players, pairings, virtual_draws)
@@ -153,11 +158,10 @@ def rating_list(
     result = []
     for index, name in enumerate(players):
         played = sum(p.wins + p.draws + p.losses for p in pairings if name in (p.first, p.second))
-        if name in connected:
-            rating, width = float(ratings[index]), Z_95 * float(deviations[index])
-            result.append(Rating(name, rating, rating - width, rating + width, played))
-        else:
-            result.append(Rating(name, None, None, None, played))
+        rating, width = float(ratings[index]), Z_95 * float(deviations[index])
+        low = rating - width if name in above else None
+        high = rating + width if name in below else None
+        result.append(Rating(name, rating if name in above | below else None, low, high, played))
     return sorted(result, key=lambda entry: math.inf if entry.rating is None else -entry.rating)
 
 
@@ -175,6 +179,29 @@ def _connected(pairings: Sequence[Pairing], anchors: Mapping[str, float]) -> set
         if wider == reached:
             return reached
         reached = wider
+
+
+def _scored_against(pairings: Sequence[Pairing], anchors: Mapping[str, float]) -> set[str]:
+    """Return the anchors, the players that they took points from, those that these took points from, and so on."""
+    reached = set(anchors)
+    while True:
+        wider = reached | {
+            loser
+            for pairing in pairings
+            for winner, loser, points in (
+                (pairing.first, pairing.second, pairing.wins + pairing.draws),
+                (pairing.second, pairing.first, pairing.losses + pairing.draws),
+            )
+            if winner in reached and points
+        }
+        if wider == reached:
+            return reached
+        reached = wider
+
+
+def _turned(pairing: Pairing) -> Pairing:
+    """Return the pairing as if every game had ended the other way round."""
+    return Pairing(pairing.first, pairing.second, pairing.losses, pairing.draws, pairing.wins)
 
 
 def _game_tables(

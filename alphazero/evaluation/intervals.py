@@ -30,7 +30,8 @@ def mean_share_interval(
 
     The variance of the mean is turned into the number of trials that a single share of that size would
     need for the same variance; the Wilson interval of that number is returned. Where all shares are 0 or
-    all are 1 the variance says nothing, and the trials are counted together.
+    all are 1 the variance says nothing, and the trials are counted together. Made for sets of like size: one of
+    a few trials among large ones, whose share is 0 or 1, adds no variance, and the interval is too narrow then.
     """
     count = len(shares)
     mean = sum(shares) / count

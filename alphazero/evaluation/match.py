@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from alphazero.errors import UserError
 from alphazero.evaluation.elo import EloDifference, Pairing, PairScore, elo_difference, pentanomial
 from alphazero.evaluation.players import Player
 from alphazero.games.game import Game
@@ -111,8 +112,12 @@ def draw_openings(game: Game, count: int, opening_moves: int, seed: int) -> list
             tries += 1
         if tries == _TRIES_PER_OPENING:
             length, tries = length + 1, 0
-    distinct = len(openings)
-    return [openings[i % distinct] for i in range(count)] if distinct else [()] * count
+    if not openings:
+        raise UserError(
+            f"no game of {game.name} goes on after {opening_moves} random moves (the longest has "
+            f"{game.max_game_length}); ask for fewer opening moves"
+        )
+    return [openings[i % len(openings)] for i in range(count)]
 
 
 def play_match(

@@ -160,13 +160,12 @@ class PureMctsPlayer:
     def __init__(self, game: Game, config: SearchConfig, name: str = "pure_mcts") -> None:
         self.name = name
         self.simulations = config.simulations
-        # An anchor of ratings: how an agent explores does not change it.
-        anchor = replace(
-            config,
+        # An anchor of ratings: how an agent searches does not change it.
+        anchor = SearchConfig(
+            mcts_backend=config.mcts_backend,
+            native_rules=config.native_rules,
+            simulations=config.simulations,
             c_puct_init=PURE_MCTS_C_PUCT,
-            first_play_urgency="constant",
-            first_play_value=0.0,
-            leaves_per_tree=1,
         )
         self._search = BatchedSearch(game, TREES, anchor)
         self._rollouts = RandomRollouts(game, self._search.states, TREES)

@@ -66,7 +66,7 @@ class Evaluation:
         scores: agents on all solved positions; of a run the untrained and the final one.
         curve: agents along the run, all on the same smaller choice of positions.
         matches: from the evaluated agent's point of view.
-        ratings: of all players that met; the untrained network, or else the random player, is 0.
+        ratings: of all players that met; the evaluated agent, which played all the matches, is 0.
     """
 
     game: str
@@ -199,7 +199,7 @@ def evaluate_run(run_folder: Path, config: Config, workers: int, progress: Progr
         scores=scores,
         curve=curve,
         matches=matches,
-        ratings=_ratings(matches, untrained.name),
+        ratings=_ratings(matches, final.name),
     )
 
 
@@ -272,11 +272,6 @@ def _agents_along(run_folder: Path, points: int) -> dict[int, Agent]:
     return {step: network_agent(weights[step], names[step]) for step in steps}
 
 
-def _ratings(matches: Sequence[MatchResult], fallback: str) -> list[Rating]:
-    """Rate all players that met; the untrained network is 0, else the random player, else `fallback`."""
-    pairings = [match.pairing for match in matches]
-    names = {name for pairing in pairings for name in (pairing.first, pairing.second)}
-    if not names:
-        return []
-    anchor = next((name for name in (UNTRAINED, RANDOM, fallback) if name in names), min(names))
-    return rating_list(pairings, {anchor: 0.0})
+def _ratings(matches: Sequence[MatchResult], evaluated: str) -> list[Rating]:
+    """Rate all players that met, the evaluated one as 0: nobody met anybody else."""
+    return rating_list([match.pairing for match in matches], {evaluated: 0.0}) if matches else []

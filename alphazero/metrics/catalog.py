@@ -233,8 +233,8 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
         Metric("search_error", "search error", "share", "last", "lower",
             "The same for the action chosen after the evaluation's simulations."),
         Metric("selfplay_search_error", "self-play's search", "share", "last", "lower",
-            "The same for the action chosen after as many simulations as self-play does with this agent: what the "
-            "next network would have learned from."),
+            "The same for the action chosen after as many simulations as self-play's full searches do with this agent: "
+            "what the next network would have learned from."),
         Metric("policy_error_decisive", "policy error, decisive", "share", "last", "lower",
             "policy_error over the positions alone in which a legal move throws the result away."),
         Metric("search_error_decisive", "search error, decisive", "share", "last", "lower",
@@ -259,7 +259,7 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
         Metric("elo_difference_equal_time", "Elo difference, equal time", "Elo", "last", "higher",
             "The same between agents trained for the same processor time, at the same simulations a move."),
         Metric("elo", "Elo", "Elo", "last", "higher",
-            "Rating of a checkpoint; the untrained network is 0."),
+            "Rating of a player: of a run's checkpoints the random player is 0, of a run's matches its final agent."),
     ),
 }
 # fmt: on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -18,10 +19,8 @@ from alphazero.folders import MODEL_NAME
 from alphazero.quality.statistics import FloatArray
 from alphazero.quality.trainings import Training
 from alphazero.run.run_files import SUMMARY_NAME
+from alphazero.training.durable import replace_durably, write_durably
 from alphazero.training.weights_file import load_weights_file
-
-# Per position, what the mean over the sets of it is in the catalog.
-POSITION_METRICS = ("policy_error", "search_error", "selfplay_search_error", "value_error", "value_mse")
 
 
 @dataclass(frozen=True)
@@ -107,12 +106,12 @@ def _answers(
     depends_on = json.dumps([asdict(setting), [asdict(position) for position in positions], evaluation_hash])
     key = hashlib.sha256(depends_on.encode()).hexdigest()[:10]
     path = training.folder / f"answers-{setting.search.simulations}-{key}.json"
-    if path.exists():
+    with contextlib.suppress(FileNotFoundError, ValueError, TypeError):  # damaged ones are asked for again
         return Answers(**json.loads(path.read_text(encoding="utf-8")))
     answers = answer_positions(pool, final_agent(training), setting, positions)
     unfinished = path.with_suffix(".new")
-    unfinished.write_text(json.dumps(asdict(answers)), encoding="utf-8")
-    unfinished.replace(path)
+    write_durably(unfinished, json.dumps(asdict(answers)).encode())
+    replace_durably(unfinished, path)
     return answers
 
 

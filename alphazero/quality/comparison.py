@@ -14,10 +14,8 @@ from alphazero.quality.statistics import (
     elo_of_score,
     score_of_matches,
 )
-from alphazero.quality.verdict import Judgement, overall
+from alphazero.quality.verdict import ELO, ELO_EQUAL_TIME, Judgement, overall
 
-ELO = "elo_difference"
-ELO_EQUAL_TIME = "elo_difference_equal_time"
 MEAN = "mean"
 
 

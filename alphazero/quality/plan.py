@@ -27,8 +27,7 @@ from alphazero.config import Config
 from alphazero.config_layers import Layer, config_from_layer, layer_from_tables, read_toml, section_names
 from alphazero.config_validation import flatten, validate
 from alphazero.errors import UserError
-from alphazero.metrics.catalog import find_metric
-from alphazero.quality.verdict import NO_WORSE, WORSE
+from alphazero.quality.verdict import COMPARED_METRICS, NO_WORSE, WORSE
 from alphazero.training.replay_ratio import planned_steps
 
 REFERENCE = "reference"
@@ -87,10 +86,10 @@ def read_plan(path: Path) -> Plan:
             f"{path}: there is no table [margins]; give at least one, such as policy_error = 0.03"
         )
     for name, margin in margins.items():
-        try:
-            find_metric(name)
-        except UserError as error:
-            raise UserError(f"{path} [margins]: {error}") from error
+        if name not in COMPARED_METRICS:
+            raise UserError(
+                f"{path} [margins]: {name} is not compared; margins are for {', '.join(COMPARED_METRICS)}"
+            )
         if not isinstance(margin, int | float) or isinstance(margin, bool) or margin <= 0:
             raise UserError(f"{path} [margins]: {name} is {margin!r}, but must be a number above 0")
     return Plan(
@@ -166,18 +165,23 @@ def configuration(variant: Variant, reference: Variant, plan: Plan, profile: Con
     return config
 
 
-def same_training(variant: Variant, reference: Variant, plan: Plan, profile: Config) -> bool:
+def same_training(
+    variant: Variant, reference: Variant, plan: Plan, profile: Config, half_precision: bool = True
+) -> bool:
     """Return whether nothing in `variant` has an effect on training, so that it needs no runs of its own.
 
     A planted configuration is always trained: to be the same is its point.
+
+    half_precision: whether engines here compute in it where `inference.use_amp` lets them; not every CPU can.
     """
     if variant.expected is not None or variant is reference:
         return False
+    without_effect = _WITHOUT_EFFECT if half_precision else (*_WITHOUT_EFFECT, "inference.use_amp")
     ours, theirs = (
         {
             name: value
             for name, value in flatten(configuration(each, reference, plan, profile, 0)).items()
-            if name not in (*_WITHOUT_EFFECT, "run.seed")
+            if name not in (*without_effect, "run.seed")
         }
         for each in (variant, reference)
     )

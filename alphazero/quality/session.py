@@ -79,17 +79,26 @@ class Session:
         variants: the reference first.
         profile: the resolved configuration of the hardware profile.
         folder: where trainings are kept, each under a name made of its settings and `source_hash`.
+        half_precision: see `same_training`.
     """
 
     def __init__(
-        self, plan: Plan, variants: Sequence[Variant], profile: Config, folder: Path, source_hash: str
+        self,
+        plan: Plan,
+        variants: Sequence[Variant],
+        profile: Config,
+        folder: Path,
+        source_hash: str,
+        half_precision: bool = True,
     ) -> None:
         self.plan = plan
         self.variants = list(variants)
         self.profile = profile
         self._folder = folder
         self._source_hash = source_hash
-        self._trained = [each for each in variants if not same_training(each, variants[0], plan, profile)]
+        self._trained = [
+            each for each in variants if not same_training(each, variants[0], plan, profile, half_precision)
+        ]
 
     def trainings(self, number: int) -> list[Training]:
         """Return run `number` of every configuration that needs runs of its own."""

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alphazero.evaluation.elo import elo_from_score
+from alphazero.evaluation.intervals import wilson_interval
 from alphazero.student import student_quantile
 
 FloatArray = npt.NDArray[np.float64]
@@ -74,13 +75,17 @@ def score_of_matches(points: npt.ArrayLike, confidence: float = CONFIDENCE) -> E
     """Return the mean score of the candidate's runs against the reference's, with its interval.
 
     points: [R, R'], the share of the points that each run of the candidate won against each run of the
-    reference; each cell from openings of its own, so that what an opening is worth is part of its noise.
+    reference; each cell from openings drawn for itself, so that what an opening is worth is part of its noise.
 
     Raises ValueError with fewer than 2 runs of either.
     """
     scores = np.asarray(points, np.float64)
     if min(scores.shape) < _FEWEST_RUNS:
         raise ValueError(f"{scores.shape} runs; at least {_FEWEST_RUNS} of each are needed")
+    if (
+        np.ptp(scores) == 0.0
+    ):  # all won, lost or drawn: how far scores spread is not known; a game a cell is counted
+        return Estimate(float(scores.flat[0]), *wilson_interval(float(scores.flat[0]), scores.size))
     rows, columns = scores.mean(axis=1), scores.mean(axis=0)
     residuals = scores - rows[:, None] - columns[None, :] + scores.mean()
     residual = float((residuals**2).sum()) / ((len(rows) - 1) * (len(columns) - 1)) / scores.size

@@ -13,6 +13,12 @@ from dataclasses import dataclass
 from alphazero.metrics.catalog import find_metric
 from alphazero.quality.statistics import Estimate
 
+# Per position, what the mean over the sets of it is in the catalog.
+POSITION_METRICS = ("policy_error", "search_error", "selfplay_search_error", "value_error", "value_mse")
+ELO = "elo_difference"
+ELO_EQUAL_TIME = "elo_difference_equal_time"
+COMPARED_METRICS = (*POSITION_METRICS, ELO, ELO_EQUAL_TIME)
+
 NO_WORSE = "no worse"
 WORSE = "worse"
 NOT_SHOWN = "not shown"

@@ -162,18 +162,26 @@ def plot_set_errors(curves: pd.DataFrame, solved: pd.DataFrame | None, theme: Th
 
 
 def plot_ratings(ratings: pd.DataFrame, theme: Theme) -> Figure | None:
-    """Elo of everybody who met in a match, the strongest on top, with 95 % intervals."""
+    """Elo of everybody who met in a match, the strongest on top, with 95 % intervals; open ends are dotted lines."""
     rows = ratings.dropna(subset=["elo"]).sort_values("elo")
     if rows.empty:
         return None
     figure = Figure(figsize=(8.0, 0.8 + 0.42 * len(rows)), layout="constrained")
     axes = figure.subplots()
     places = range(len(rows))
+    axes.plot(rows["elo"], places, "o", color=theme.series[0], markersize=7)
     if {"elo_low", "elo_high"} <= set(rows.columns):
-        # An open end of an interval (every game won or lost) is drawn up to the estimate.
         low, high = rows["elo_low"].fillna(rows["elo"]), rows["elo_high"].fillna(rows["elo"])
         axes.hlines(places, low, high, color=theme.series[0], alpha=0.45, linewidth=6)
-    axes.plot(rows["elo"], places, "o", color=theme.series[0], markersize=7)
+        axes.margins(x=0.06)
+        edges = axes.get_xlim()
+        for column, edge in zip(("elo_low", "elo_high"), edges, strict=True):
+            for place, elo in enumerate(rows["elo"]):
+                if pd.isna(rows[column].iloc[place]):
+                    axes.hlines(
+                        place, *sorted((edge, elo)), color=theme.series[0], linestyle=":", linewidth=2
+                    )
+        axes.set_xlim(edges)
     for place, elo in zip(places, rows["elo"], strict=True):
         axes.annotate(
             f"{elo:+.0f}" if elo else "0",

@@ -184,7 +184,9 @@ def plot_differences(document: Document, theme: Theme) -> Figure | None:
         axes.axvline(0.0, color=theme.muted, linewidth=1.0)
         axes.axvline(sign * margin * scale, color=theme.series[1], linewidth=1.6, linestyle=(0, (4, 3)))
         for place, variant in zip(places, compared, strict=True):
-            entry = next(each for each in variant["comparison"]["metrics"] if each["metric"] == name)
+            entry = next((each for each in variant["comparison"]["metrics"] if each["metric"] == name), None)
+            if entry is None:
+                continue  # Elo at equal time is measured for rows of the hardware profile alone
             low, high = (entry["value"] if entry[end] is None else entry[end] for end in ("low", "high"))
             color = theme.series[2] if entry["verdict"] == NO_WORSE else theme.series[0]
             if entry["verdict"] == WORSE:
@@ -266,6 +268,8 @@ def _method(document: Document) -> str:
         f"with the policy head alone and with {document['simulations']} simulations, and plays "
         f"{plan['match_games']} games from random openings, both colours each, against every "
         "agent of the reference.",
+        "The first positions of every training are played without a network (training.untrained_positions, in the "
+        "settings above): what a row changes about the network in self-play acts on the others alone.",
         "The backends' trees are equal visit by visit (docs/mcts_contract.md), so a training can differ only by "
         "what the search sees, numbers and their age, and that is what the rows change one by one.",
         "An interval has a part from runs and a part from positions, both crossed: Owen's variance, Student's t "

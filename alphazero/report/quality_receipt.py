@@ -12,7 +12,7 @@ from alphazero.metrics.catalog import find_metric
 from alphazero.report.quality_page import read_quality, summary
 
 PAGE = "quality.html"  # beside quality.json
-SHOWN = (("search_error", "search error"), ("elo_difference", "Elo"))
+SHOWN = (("policy_error", "policy error"), ("search_error", "search error"), ("elo_difference", "Elo"))
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def render_ratings_page(document: Document) -> str:
         plots.plot_ratings,
         (_frame(document),),
         "Ratings.",
-        "Elo with 95 % intervals; 0 is the random player.",
+        "Elo with 95 % intervals; 0 is the random player. Dotted lines have no end that the games would put.",
         "The table above has the numbers.",
     )
     origin = (
@@ -46,7 +46,8 @@ def render_ratings_page(document: Document) -> str:
     return page(
         "Ratings of a run's checkpoints",
         origin,
-        f"The strongest player is {best['agent']}, {best['elo']:+.0f} Elo above random play.",
+        f"The strongest player is {best['agent']}, {best['elo']:+.0f} Elo above random play"
+        + (f" (95 %: {_interval(best)})." if _interval(best) else "."),
         [
             ("ratings", "Ratings", rating_table(document).html() + picture),
             ("matches", "Matches", crosstable(document).html()),
@@ -59,19 +60,13 @@ def rating_table(document: Document) -> Table:
     rows = document["ratings"]
     names = pd.Index([row["agent"] for row in rows], name="player")
     shown = [["-" if row["elo"] is None else f"{row['elo']:+.0f}", f"{row['games']:,}"] for row in rows]
-    intervals = [
-        [
-            ""
-            if row["elo_low"] in (None, row["elo"])
-            else f"{row['elo_low']:+.0f} to {row['elo_high']:+.0f}",
-            "",
-        ]
-        for row in rows
-    ]
+    intervals = [[_interval(row), ""] for row in rows]
     columns = ["Elo", "games"]
     return Table(
         "ratings",
-        "Elo with 95 % intervals; the random player is 0. Bradley-Terry, a draw as half a win and half a loss.",
+        "Elo with 95 % intervals; the random player is 0. Bradley-Terry, a draw as half a win and half a loss, and a "
+        "drawn game more for each two players that met: without it who never lost a point would have no rating. Where "
+        "no point was lost, or none won, the games put no bound on that side.",
         pd.DataFrame(shown, names, columns),
         pd.DataFrame(rows).set_index("agent"),
         pd.DataFrame(intervals, names, columns),
@@ -102,6 +97,16 @@ def crosstable(document: Document) -> Table:
         pd.DataFrame(rows).drop(columns="pentanomial").set_index(["agent", "opponent"]),
         pd.DataFrame(intervals, names, columns),
     )
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    """Return a rating's interval in words, empty for an anchor and for a player without a rating."""
+    low, high = row["elo_low"], row["elo_high"]
+    if low is not None and high is not None:
+        return "" if low == high else f"{low:+.0f} to {high:+.0f}"
+    if low is not None:
+        return f"above {low:+.0f}"
+    return "" if high is None else f"below {high:+.0f}"
 
 
 def _frame(document: Document) -> pd.DataFrame:

@@ -123,13 +123,18 @@ def _matches(run: RunData) -> str:
         return ""
     ratings = ""
     if run.ratings is not None:
-        listed = [f"{row['agent']} {row['elo']:+.0f}" for _, row in run.ratings.iterrows()]
+        rated = run.ratings.dropna(subset=["elo"])
+        listed = [f"{row['agent']} {row['elo']:+.0f}" for _, row in rated.iterrows()]
         anchors = [str(row["agent"]) for _, row in run.ratings.iterrows() if row["elo"] == 0]
         ratings = figure(
             plots.plot_ratings,
             (run.ratings,),
             "Ratings from these matches.",
-            "Elo with 95 % intervals" + (f"; 0 is {anchors[0]}." if anchors else "."),
+            "Elo with 95 % intervals"
+            + (f"; 0 is {anchors[0]}." if anchors else ".")
+            + " A drawn game is added for each "
+            "two players that met. Dotted lines have no end: no point was lost, or none won. Who is missing could be "
+            "anywhere.",
             "Ratings: " + ", ".join(listed) + ".",
         )
     return match_table(run.matches).html() + ratings

@@ -202,14 +202,14 @@ class TrainingRun:
                 if counters.steps % training.publish_every_steps == 0:
                     counters.weights_version += 1
                     pool.publish(counters.weights_version, self._weights())
-            self._save_curve_point()
+            self._save_curve_point(writer.run_time_s)
             now = time.monotonic()
             if now >= next_log:
                 next_log = now + self.config.run.log_every_seconds
                 self._log_selfplay(pool, metrics, writer)
             if now - self._saved_at >= 60 * training.checkpoint_every_minutes:
                 self._save_checkpoint()
-        self._save_curve_point()
+        self._save_curve_point(writer.run_time_s)
         if metrics.seconds >= SHORTEST_INTERVAL_S:  # rates of less say nothing
             self._log_selfplay(pool, metrics, writer)
 
@@ -332,7 +332,7 @@ class TrainingRun:
         self.learner, self._final_network = learner, asdict(size)
         self.counters.final_steps = learner.steps
         self.counters.steps += learner.steps
-        self._write_curve_point()
+        self._write_curve_point(writer.run_time_s)
         self._save_checkpoint()
         return EXIT_DONE
 
@@ -359,6 +359,7 @@ class TrainingRun:
         return self._self_play_has_ended() and not self._final_network_wanted()
 
     def _run_time(self) -> float:
+        """Return how long the run has learned, s: what was lost after its last checkpoint does not count."""
         return self._earlier_s + (time.monotonic() - self._started)
 
     # ---- files ----
@@ -370,7 +371,7 @@ class TrainingRun:
             for name in (CSV_NAME, SUMMARY_NAME):
                 (self.run_folder / name).unlink(missing_ok=True)  # of a run that never got to a checkpoint
             remove_points_after(-1, self.run_folder)
-            self._save_curve_point()
+            self._save_curve_point(run_time_s=0.0)
             return False
         checkpoint = self.store.load(latest)
         require_same_run(checkpoint.state, self._config_hash, self._source_hash, self.run_folder)
@@ -435,16 +436,19 @@ class TrainingRun:
         )
         self._saved_at = time.monotonic()
 
-    def _save_curve_point(self) -> None:
-        """Keep the weights at the start, and whenever another share of the run is behind."""
+    def _save_curve_point(self, run_time_s: float) -> None:
+        """Keep the weights at the start, and whenever another share of the run is behind.
+
+        run_time_s: by the clock of metrics.csv, in which what was lost after the last checkpoint counts as well.
+        """
         if self._fraction_done() * self.config.evaluation.curve_points < self._curve_points:
             return
-        self._write_curve_point()
+        self._write_curve_point(run_time_s)
 
-    def _write_curve_point(self) -> None:
+    def _write_curve_point(self, run_time_s: float) -> None:
         self._curve_points += 1
         path = self.run_folder / "weights" / f"{step_name(self.counters.steps)}.safetensors"
-        metadata = point_metadata(self.counters.positions, self._run_time())
+        metadata = point_metadata(self.counters.positions, run_time_s)
         save_weights(path, self.learner.agent, metadata)
 
     def _weights(self) -> dict[str, npt.NDArray[np.float32]]:

@@ -93,6 +93,22 @@ def test_a_player_who_never_lost_has_a_finite_rating_with_a_virtual_draw() -> No
     assert rated[0].games == 20
 
 
+def test_games_that_were_all_won_put_no_upper_bound() -> None:
+    star = [
+        Pairing("final", "untrained", 60, 0, 0),
+        Pairing("final", "random", 60, 0, 0),
+        Pairing("final", "earlier", 38, 9, 13),
+    ]
+    rated = {r.player: r for r in rating_list(star, {"untrained": 0.0})}
+    for name in ("final", "earlier"):  # both above somebody who was beaten, by how much nobody knows
+        assert rated[name].rating is not None and rated[name].low is not None and rated[name].high is None
+    assert (rated["random"].rating, rated["random"].low, rated["random"].high) == (None, None, None)
+    lost = {r.player: r for r in rating_list([Pairing("a", "b", 0, 0, 20)], {"b": 0.0})}["a"]
+    assert lost.low is None and lost.high is not None and lost.rating is not None
+    chain = [Pairing("a", "b", 3, 0, 1), Pairing("b", "c", 3, 1, 0)]
+    assert all(None not in (r.low, r.high) for r in rating_list(chain, {"c": 0.0}))
+
+
 def test_a_player_without_games_to_an_anchor_has_no_rating() -> None:
     pairings = [Pairing("a", "b", 1, 1, 1), Pairing("c", "d", 1, 1, 1)]
     rated = {r.player: r.rating for r in rating_list(pairings, {"b": 0.0})}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from alphazero.config import SearchConfig
+from alphazero.errors import UserError
 from alphazero.evaluation.match import (
     Match,
     PlayedGame,
@@ -87,6 +88,14 @@ def test_openings_repeat_when_the_game_is_too_small() -> None:
     assert len(openings) == 15
     assert len(set(openings)) == 4
     assert openings[4:] == (openings[:4] * 3)[:11]
+
+
+@pytest.mark.parametrize("opening_moves", [42, 60])
+def test_openings_as_long_as_the_game_are_refused(connect_four: Game, opening_moves: int) -> None:
+    with pytest.raises(
+        UserError, match=f"no game of connect_four goes on after {opening_moves} random moves"
+    ):
+        draw_openings(connect_four, 3, opening_moves, seed=0)
 
 
 def test_openings_follow_from_the_seed(connect_four: Game) -> None:

@@ -69,9 +69,16 @@ def test_a_choice_does_not_depend_on_the_other_games(connect_four: Game) -> None
     assert together == alone
 
 
-def test_pure_mcts_is_the_same_opponent_however_the_agent_explores(connect_four: Game) -> None:
+def test_pure_mcts_is_the_same_opponent_however_the_agent_searches(connect_four: Game) -> None:
     positions = [tuple(np.random.default_rng(i).integers(0, 7, 4).tolist()) for i in range(60)]
-    exploring = replace(SEARCH, c_puct_init=0.5, first_play_urgency="parent", first_play_value=0.5)
+    exploring = replace(
+        SEARCH,
+        c_puct_init=0.5,
+        c_puct_base=20.0,
+        first_play_urgency="parent",
+        first_play_value=0.5,
+        solver=True,
+    )
     moves, moves_exploring = (
         PureMctsPlayer(connect_four, replace(config, simulations=40)).choose_moves(positions, streams(60))
         for config in (SEARCH, exploring)

@@ -70,8 +70,8 @@ def test_the_final_network_meets_every_kind_of_opponent(evaluation: Evaluation) 
     assert {match.player_a for match in evaluation.matches} == {"final (step 23)"}
     assert [match.player_b for match in evaluation.matches] == ["random", "pure_mcts", "untrained", "step 20"]
     assert all(match.played == 4 for match in evaluation.matches)
-    untrained = next(rating for rating in evaluation.ratings if rating.player == "untrained")
-    assert untrained.rating == 0.0
+    final = next(rating for rating in evaluation.ratings if rating.player == "final (step 23)")
+    assert final.rating == 0.0
 
 
 def test_the_same_run_gives_the_same_evaluation(run_folder: Path, evaluation: Evaluation) -> None:

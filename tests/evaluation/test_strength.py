@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from alphazero.cli import main
+from alphazero.config import SearchConfig
+from alphazero.config_loading import load_config, save_config
+from alphazero.evaluation.run import Session
 from alphazero.report.strength_page import render_strength_page, summary, time_table
 
 
@@ -72,7 +76,9 @@ def test_the_page_has_table_and_curves() -> None:
     assert page.count("<figure>") == 2 and "below 2 %, seed1" in page
 
 
-def test_the_command_measures_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_measures_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = ["train", "--single-process", "--profile", "none", "--game", "tic_tac_toe", "--evaluate", "no"]
     settings = ["search.simulations=8", "training.positions=150", "training.min_positions=64"]
     settings += ["training.batch_size=32", "training.replay_ratio=1", "network.blocks=1", "network.filters=8"]
@@ -88,6 +94,29 @@ def test_the_command_measures_a_run(tmp_path: Path, capsys: pytest.CaptureFixtur
     points = json.loads((out / "strength" / "strength.json").read_text(encoding="utf-8"))["runs"][0]["points"]
     assert points[-1]["positions"] >= 150  # of the final agent, too
     assert {"strength.json", "strength.html", "time_to_strength.csv", "strength_curve.csv"} <= found
+
+    # Runs that were made with different searches: each is scored with its own, at one number of simulations.
+    asked: list[tuple[str, SearchConfig]] = []
+
+    def measured(session: Session, folder: Path, *more: Any) -> list[Any]:
+        asked.append((folder.name, session.setting.search))
+        return []
+
+    with monkeypatch.context() as patched:
+        patched.setattr("alphazero.evaluation.strength.measure_strength", measured)
+        patched.setattr("alphazero.report.strength_page.write_strength_parts", lambda *_: None)
+        patched.setattr("alphazero.report.strength_page.render_strength_page", lambda *_: "")
+        patched.setattr("alphazero.report.strength_page.time_table", lambda _: time_table(DOCUMENT))
+        other = tmp_path / "other"
+        other.mkdir()
+        config = load_config(out / "config.toml")
+        save_config(replace(config, search=replace(config.search, c_puct_init=0.7)), other / "config.toml")
+        assert main(["strength", str(out), str(other), "--workers", "0"]) == 0
+        assert [(name, search.c_puct_init) for name, search in asked] == [("out", 2.5), ("other", 0.7)]
+        config = replace(config, evaluation=replace(config.evaluation, simulations=9))
+        save_config(config, other / "config.toml")
+        assert main(["strength", str(out), str(other), "--workers", "0"]) == 2
+    assert "different simulations a move (8, 9" in capsys.readouterr().err
 
 
 def test_a_bound_that_is_no_percentage_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from alphazero.evaluation.tasks import Answers
 from alphazero.evaluation.workers import WorkerPool
 from alphazero.quality import agents
 from alphazero.quality.trainings import Training
+from alphazero.quality.verdict import POSITION_METRICS
 
 POSITIONS = solved_positions_of("connect_four", 5)[0]
 SETTING = Setting(SearchConfig(simulations=800), InferenceConfig(device="cpu"), pure_mcts_simulations=10)
@@ -48,7 +49,7 @@ def test_self_plays_search_has_the_simulations_of_the_run_and_the_agents_those_o
 ) -> None:
     with WorkerPool(0) as pool:
         scores = agents.scores(training(tmp_path, 100), pool, SETTING, POSITIONS, "code")
-        assert set(scores) == set(agents.POSITION_METRICS)
+        assert set(scores) == set(POSITION_METRICS)
         assert scores["search_error"].mean() == 0.0 < scores["selfplay_search_error"].mean()
         assert asked == [800, 100]
         agents.scores(training(tmp_path, 100), pool, SETTING, POSITIONS, "code")
@@ -77,6 +78,16 @@ def test_other_code_another_search_or_other_positions_are_asked_for_again(
             for _ in range(2):
                 agents.scores(run, pool, setting, positions, code)
     assert asked == [800] * 4
+
+
+def test_damaged_answers_are_asked_for_again(tmp_path: Path, asked: list[int]) -> None:
+    with WorkerPool(0) as pool:
+        for damage in ("", "{", "[]", '{"policy_actions": []}'):
+            agents.scores(training(tmp_path, 800), pool, SETTING, POSITIONS, "code")
+            (kept,) = tmp_path.glob("answers-*.json")
+            kept.write_text(damage, encoding="utf-8")
+        agents.scores(training(tmp_path, 800), pool, SETTING, POSITIONS, "code")
+    assert asked == [800] * 5
 
 
 def test_a_training_whose_agent_did_not_fit_on_the_disk_is_not_done(tmp_path: Path) -> None:

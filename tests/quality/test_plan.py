@@ -65,6 +65,9 @@ def test_what_has_no_effect_on_training_needs_no_runs() -> None:
     reference = variants["reference"]
     same = {name for name, each in variants.items() if same_training(each, reference, plan, PROFILE)}
     assert same == {"several_leaves"}  # and not the planted one that is the reference again
+    halved = variants["half_precision"]
+    assert same_training(halved, reference, plan, PROFILE, half_precision=False)  # on a CPU without bfloat16
+    assert not same_training(variants["full"], reference, plan, PROFILE, half_precision=False)
 
 
 def test_the_planted_configuration_differs_in_simulations_alone() -> None:
@@ -77,6 +80,18 @@ def test_the_planted_configuration_differs_in_simulations_alone() -> None:
     changed = {name for name in ours if ours[name] != theirs[name]}
     assert changed == {"search.simulations", "run.seed"}
     assert (ours["search.simulations"], theirs["search.simulations"]) == (100, 800)
+
+
+def test_the_planted_configuration_of_fewer_steps_does_an_eighth_of_them() -> None:
+    plan = read_plan(FILES / "plan.toml")
+    variants = {each.name: each for each in read_variants(FILES / "variants", FILES / "planted")}
+    ours, theirs = (
+        configuration(variants[name], variants["reference"], plan, PROFILE, 0)
+        for name in ("fewer_steps", "reference")
+    )
+    assert planned_steps(ours.training) == planned_steps(theirs.training) // 8
+    changed = {name for name, value in flatten(ours).items() if value != flatten(theirs)[name]}
+    assert changed == {"training.replay_ratio", "training.untrained_replay_ratio", "run.seed"}
 
 
 def test_each_option_of_learning_differs_from_the_reference_in_what_its_file_says() -> None:
@@ -122,7 +137,11 @@ def test_a_wrong_file_is_refused_in_words(tmp_path: Path, text: str, said: str) 
 def test_margins_are_needed_and_are_metrics(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     head = 'title = "A"\nruns = 2\nminutes = 1\npositions_per_set = 2\nmatch_games = 2\n'
-    for text, said in (("", "margins"), ("[margins]\npolicy_eror = 0.1\n", "policy_error")):
+    for text, said in (
+        ("", "margins"),
+        ("[margins]\npolicy_eror = 0.1\n", "policy_error"),
+        ("[margins]\nloss = 0.1\n", "not compared"),
+    ):
         path.write_text(head + text, encoding="utf-8")
         with pytest.raises(UserError, match=said):
             read_plan(path)

@@ -134,6 +134,20 @@ def test_elo_of_a_score() -> None:
     assert won.value == pytest.approx(511.5, abs=1) and won.high is None  # 9.5 of 10 points
 
 
+@pytest.mark.parametrize(
+    ("score", "runs", "verdict"),
+    [
+        (0.0, 2, WORSE),
+        (1.0, 2, NO_WORSE),
+        (0.5, 2, NOT_SHOWN),  # four games, all drawn: they say little
+        (0.5, 8, NO_WORSE),
+    ],
+)
+def test_matches_that_all_ended_alike_are_judged_as_few_games(score: float, runs: int, verdict: str) -> None:
+    elo = elo_of_score(score_of_matches(np.full((runs, runs), score)), games=8 * runs * runs)
+    assert Judgement("elo_difference", elo, MARGINS["elo_difference"]).verdict == verdict
+
+
 # ---- verdicts ----
 
 

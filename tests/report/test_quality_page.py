@@ -58,7 +58,8 @@ def test_another_file_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_a_receipt_is_a_verdict_with_its_differences() -> None:
     receipts = Receipts(made_up_quality(full="no worse"), "quality.html")
     assert receipts.of("full") == Receipt(
-        "no worse", "search error -0.4 points (-1.4 to +0.6), Elo -12 (-42 to -)"
+        "no worse",
+        "policy error +1.0 points (+0.0 to +2.0), search error -0.4 points (-1.4 to +0.6), Elo -12 (-42 to -)",
     )
     assert receipts.of("several_leaves") is None and receipts.of("unheard_of") is None
 
@@ -95,7 +96,7 @@ def test_the_benchmark_shows_the_verdicts_and_leads_to_the_quality_page(tmp_path
         line.split(" |")[0].removeprefix("| "): line
         for line in (folder / "tables/ladder.md").read_text(encoding="utf-8").splitlines()
     }
-    assert "[no worse](../../quality/quality.html) (search error -0.4 points" in rows["Batching"]
+    assert "[no worse](../../quality/quality.html) (policy error +1.0 points" in rows["Batching"]
     assert (
         "[worse](" in rows["Adaptive collection"]
     )  # the top of the ladder stands for the full configuration

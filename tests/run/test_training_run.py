@@ -77,6 +77,21 @@ def test_points_of_a_curve_that_the_run_did_not_come_through_are_removed(tmp_pat
     assert [path.name for path in weights.iterdir()] == ["step-00000000.safetensors"]
 
 
+def test_a_point_of_a_curve_counts_the_time_that_was_lost(tmp_path: Path) -> None:
+    part = replace(TINY_RUN, training=replace(TINY_RUN.training, max_steps=3))
+    assert train(part, tmp_path) == 0
+    rows = (tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    lost = dict.fromkeys(rows[0].split(","), "") | {
+        "run_time_s": "900.0"
+    }  # after the checkpoint, before a power loss
+    with (tmp_path / "metrics.csv").open("a", encoding="utf-8") as file:
+        file.write(",".join(lost.values()) + "\n")
+    assert train(TINY_RUN, tmp_path) == 0
+    *_, last = sorted((tmp_path / "weights").iterdir())
+    metadata, _ = load_weights_file(last)
+    assert float(metadata["run_time_s"]) > 900.0
+
+
 def test_a_run_that_other_sources_began_is_refused_also_at_its_end(tmp_path: Path) -> None:
     assert train(TINY_RUN, tmp_path, source_hash="a" * 16) == 0
     files = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
