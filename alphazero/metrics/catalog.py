@@ -222,7 +222,7 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "positions. Copies that selfplay.policy_surprise_share makes count."),
         Metric("staleness_share", "staleness", "share", "last", "lower",
             "Positions generated while weights as old as those that played were the newest, mean over the last "
-            "third of the run / positions of the run."),
+            "third of self-play / positions of the run."),
         Metric("steps_share", "steps done of those owed", "share", "last", "higher",
             "Training steps done / those that the replay ratio owes to the positions generated."),
     ),

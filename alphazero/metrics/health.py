@@ -183,7 +183,7 @@ def health_markdown() -> str:
         "Generated from `alphazero/metrics/health.py`, and kept equal to it by a test:",
         "`python -m alphazero.metrics.health > docs/health.md`. `alphazero train` shows these at the end of a run, and",
         "says in words what to do about those outside their range; the report's page has them, too. The metrics are",
-        "defined in [metrics.md](metrics.md). Entropy, rates and lengths are means over the last third of the run; the",
+        "defined in [metrics.md](metrics.md). Entropy, rates and lengths are means over the last third of self-play; the",
         "others are of its end. The ranges are judgements, not measurements: wide, to catch what has gone wrong.",
         "",
         "| Metric | Healthy | Why there |",
