@@ -270,6 +270,13 @@ CATALOG: Mapping[str, Metric] = {
     for metric in metrics
 }
 
+# Over a run they are those of searches with a network: see `report.tables.over_the_run`.
+OF_SEARCHES = ("games_per_hour", "positions_per_second", "simulations_per_second", "evaluations_per_second")
+WITH_A_NETWORK = (
+    "Over a run: of the time with a network; the rows without one, and the first with one, which is of both, "
+    "are left out."
+)
+
 # Measured after a run or at checkpoints, not row by row.
 _NOT_IN_ROWS = frozenset({"Parts measured by themselves", "Training health", "Playing strength"})
 
@@ -362,6 +369,9 @@ def catalog_markdown() -> str:
         "`python -m alphazero.metrics.catalog > docs/metrics.md`. These names are the columns of",
         "`metrics.csv`, the TensorBoard tags and the keys of `--json` outputs. A share runs from 0 to 1.",
         "What was not measured is an empty cell, never 0. 'Over a run' says how its rows become one number.",
+        f"{', '.join(f'`{name}`' for name in OF_SEARCHES)} are, over a run,",
+        "of the time with a network: where the first positions were played without one, the rows without, and the",
+        "first with one, which is of both, are left out.",
         "A name with `_low` or `_high` behind it is an end of the 95 % interval.",
     ]
     for section, metrics in _SECTIONS.items():

@@ -42,7 +42,8 @@ _FROM_ROWS = (
     "replay_ratio",
     "weights_staleness_versions",
 )
-_OF_SELFPLAY = ("positions_per_second", "game_length")  # one of them is in each row of self-play, and in no other
+# One of these is in each row of self-play, and in no other.
+_OF_SELFPLAY = ("positions_per_second", "game_length")
 
 
 def measure_health(config: Config, run_folder: Path) -> dict[str, float | None]:
