@@ -102,7 +102,8 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
         Metric("gpu_power_w", "GPU power", "W", "mean", "lower",
             "Power drawn by the device."),
         Metric("energy_per_game_j", "energy/game", "J", "mean", "lower",
-            "Energy the device used / finished self-play games; the host is not counted."),
+            "Energy the device used / finished self-play games; the host is not counted. A row has the energy of those "
+            "before it without a finished game, too; over a run rows count alike, whatever their games."),
         Metric("cpu_utilization", "CPU utilization", "percent", "mean", "neither",
             "CPU time of the run's processes / time; 100 is one core busy."),
         Metric("memory_mib", "memory", "MiB", "max", "lower",

@@ -32,7 +32,7 @@ class RunMetrics:
         self._resigned = 0  # of these
         self._foreseen: list[bool] = []  # of games that could have been resigned and were not: rightly?
         self._gpu = gpu_sampler(str(device))
-        self._energy_j: float | None = None
+        self._energy_j = 0.0  # used by the last row with a finished game
         self._processes = ProcessSampler([os.getpid()])
 
     def __enter__(self) -> RunMetrics:
@@ -70,6 +70,12 @@ class RunMetrics:
         if episode.foreseen_rightly is not None:
             self._foreseen.append(episode.foreseen_rightly)
         self._episodes.append((len(episode), first_player * float(episode.outcomes[0]), staleness))
+
+    def start_afresh(self, process_ids: Iterable[int]) -> None:
+        """Start the next interval, and forget what was before; `process_ids` as in `row`."""
+        self.row(None, process_ids)
+        if self._gpu is not None:
+            self._energy_j = self._gpu.energy_j() or 0.0
 
     def row(
         self, selfplay: SelfPlayStatistics | None, process_ids: Iterable[int] = ()
@@ -112,10 +118,11 @@ class RunMetrics:
 
     def _energy_per_game(self, games: int) -> float | None:
         assert self._gpu is not None
-        before, self._energy_j = self._energy_j, self._gpu.energy_j()
-        if before is None or self._energy_j is None or games == 0:
-            return None
-        return (self._energy_j - before) / games
+        energy_j = self._gpu.energy_j()
+        if energy_j is None or games == 0:
+            return None  # the next row with a finished game has this one's energy, too
+        used_j, self._energy_j = energy_j - self._energy_j, energy_j
+        return used_j / games
 
     def _game_metrics(self) -> dict[str, float | None]:
         episodes, self._episodes = self._episodes, []

@@ -96,3 +96,45 @@ def test_false_resignations_are_counted_among_games_that_were_played_on() -> Non
     clock.now += 1.0
     row = metrics.row(None)
     assert (row["resigned_share"], row["false_resignation_rate"]) == (0.0, None)
+
+
+class Gpu:
+    """A device that has used so much when it is asked."""
+
+    def __init__(self, *energies_j: float | None) -> None:
+        self.energies_j = list(energies_j)
+
+    def energy_j(self) -> float | None:
+        return self.energies_j.pop(0)
+
+    def read(self) -> dict[str, float]:
+        return {}
+
+
+def energy_of_rows(gpu: Gpu, games: list[int], after_warming_up: bool = False) -> list[float | None]:
+    """Return energy_per_game_j of rows with so many games each."""
+    clock = Clock()
+    metrics = RunMetrics(torch.device("cpu"), clock)
+    metrics._gpu = gpu  # type: ignore[assignment]
+    if after_warming_up:
+        clock.now += 1.0
+        metrics.start_afresh([])
+    energies = []
+    for finished in games:
+        clock.now += 1.0
+        energies.append(metrics.row(SelfPlayStatistics(games=finished))["energy_per_game_j"])
+    return energies
+
+
+def test_no_energy_of_a_run_is_lost() -> None:
+    """100 J until the first games end, then 10 J, then 50 J in two rows of which one has games."""
+    gpu = Gpu(100.0, 110.0, 130.0, 160.0)
+    assert energy_of_rows(gpu, [4, 5, 0, 2]) == [25.0, 2.0, None, 25.0]
+
+
+def test_energy_from_before_a_measurement_is_not_its_own() -> None:
+    assert energy_of_rows(Gpu(500.0, 520.0), [2], after_warming_up=True) == [10.0]
+
+
+def test_energy_that_a_device_does_not_count_is_not_measured() -> None:
+    assert energy_of_rows(Gpu(None, None, None), [2, 3], after_warming_up=True) == [None, None]
