@@ -125,15 +125,17 @@ def _affinity_cores() -> int | None:
 def _cpuinfo_name(cpuinfo: str) -> str:
     """Return the processor's name from Linux's /proc/cpuinfo; '' on ARM, which has only part numbers.
 
-    Virtual machines may hide which of its kind it is ("AMD EPYC"): family and model, which they show, are added then.
+    Virtual machines may hide which of its kind it is ("AMD EPYC", "Intel(R) Xeon(R) CPU @ 2.20GHz"): family and model,
+    which they show, are added then, before a clock rate.
     """
     first: dict[str, str] = {}
     for line in cpuinfo.splitlines():
         key, _, value = line.partition(":")
         first.setdefault(key.strip(), value.strip())
     name = first.get("model name") or first.get("Model", "")
-    if name and "cpu family" in first and "model" in first and not any(sign.isdigit() for sign in name):
-        name += f" family {first['cpu family']} model {first['model']}"
+    kind, at, clock_rate = name.partition("@")
+    if name and "cpu family" in first and "model" in first and not any(sign.isdigit() for sign in kind):
+        name = f"{kind.rstrip()} family {first['cpu family']} model {first['model']} {at}{clock_rate}"
     return name
 
 

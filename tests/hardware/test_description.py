@@ -17,6 +17,7 @@ from alphazero.hardware.description import Cpu, Gpu, Hardware
         ("AMD EPYC family 25 model 17", "amd-epyc-family-25-model-17-2c"),
         ("AMD EPYC 7763 64-Core Processor", "amd-epyc-7763-2c"),
         ("Intel(R) Xeon(R) CPU @ 2.20GHz", "intel-xeon-2c"),
+        ("Intel(R) Xeon(R) CPU family 6 model 79 @ 2.20GHz", "intel-xeon-family-6-model-79-2c"),
         ("Intel(R) Core(TM) i7-9750H CPU @ 2.60GHz", "intel-core-i7-9750h-2c"),
         ("Apple M2 Pro", "apple-m2-pro-2c"),
         ("../..", "unknown-2c"),

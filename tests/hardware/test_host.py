@@ -139,10 +139,21 @@ def test_cpu_model_on_linux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert host.cpu_model(write(tmp_path, {"proc/cpuinfo": text})) == "AMD EPYC 9654"
 
 
-def test_cpu_model_that_a_virtual_machine_hides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("AMD EPYC", "AMD EPYC family 25 model 17"),
+        ("Intel(R) Xeon(R) CPU @ 2.20GHz", "Intel(R) Xeon(R) CPU family 25 model 17 @ 2.20GHz"),
+        ("Intel(R) Core(TM) i7-9750H CPU @ 2.60GHz", "Intel(R) Core(TM) i7-9750H CPU @ 2.60GHz"),
+        ("AMD EPYC 7763 64-Core Processor", "AMD EPYC 7763 64-Core Processor"),
+    ],
+)
+def test_cpu_model_that_a_virtual_machine_hides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, model: str
+) -> None:
     monkeypatch.setattr("sys.platform", "linux")
-    text = "processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\n\nprocessor\t: 1\nmodel\t\t: 1\n"
-    assert host.cpu_model(write(tmp_path, {"proc/cpuinfo": text})) == "AMD EPYC family 25 model 17"
+    text = f"processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: {name}\n\nprocessor\t: 1\nmodel\t\t: 1\n"
+    assert host.cpu_model(write(tmp_path, {"proc/cpuinfo": text})) == model
 
 
 def test_cpu_model_of_a_board_without_model_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
