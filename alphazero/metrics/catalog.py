@@ -123,7 +123,8 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
         Metric("policy_entropy", "policy entropy", "nats", "mean", "neither",
             "Entropy of the policy head over legal actions."),
         Metric("gradient_norm", "gradient norm", "1", "mean", "neither",
-            "Global L2 norm of the gradient before clipping."),
+            "Global L2 norm of the gradient before clipping; steps that float16 left out, where it is infinite, do not "
+            "count."),
         Metric("learning_rate", "learning rate", "1", "last", "neither",
             "Learning rate of the newest step."),
         Metric("replay_ratio", "replay ratio", "1", "last", "neither",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -149,13 +150,15 @@ class RunMetrics:
             return {}
         count = len(losses)
         ownership = [step.ownership_loss for step in losses if step.ownership_loss is not None]
+        # Where the scaling of float16 was too high the norm is infinite, and the step is not done.
+        norms = [step.gradient_norm for step in losses if math.isfinite(step.gradient_norm)]
         return {
             "loss": sum(step.total_loss for step in losses) / count,
             "policy_loss": sum(step.policy_loss for step in losses) / count,
             "value_loss": sum(step.value_loss for step in losses) / count,
             "ownership_loss": sum(ownership) / len(ownership) if ownership else None,
             "policy_entropy": sum(step.policy_entropy for step in losses) / count,
-            "gradient_norm": sum(step.gradient_norm for step in losses) / count,
+            "gradient_norm": sum(norms) / len(norms) if norms else None,
             "learning_rate": losses[-1].learning_rate,
         }
 

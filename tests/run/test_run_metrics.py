@@ -10,6 +10,7 @@ from alphazero.metrics.catalog import check_names
 from alphazero.records import Episode
 from alphazero.run.run_metrics import RunMetrics, inference_metrics
 from alphazero.selfplay.reports import SelfPlayStatistics
+from alphazero.training.learner import LossRecord
 
 
 class Clock:
@@ -138,3 +139,18 @@ def test_energy_from_before_a_measurement_is_not_its_own() -> None:
 
 def test_energy_that_a_device_does_not_count_is_not_measured() -> None:
     assert energy_of_rows(Gpu(None, None, None), [2, 3], after_warming_up=True) == [None, None]
+
+
+def gradient_norm_of_row(*norms: float) -> float | None:
+    """Return gradient_norm of a row with training steps of such norms."""
+    clock = Clock()
+    metrics = RunMetrics(torch.device("cpu"), clock)
+    for step, norm in enumerate(norms, start=1):
+        metrics.add_training_step(LossRecord(step, 2.0, 1.0, None, 3.0, 1.5, 1.4, norm, 0.01))
+    clock.now += 1.0
+    return metrics.row(None)["gradient_norm"]
+
+
+def test_steps_that_float16_leaves_out_have_no_gradient_norm() -> None:
+    assert gradient_norm_of_row(2.0, float("inf"), 4.0, float("nan")) == 3.0
+    assert gradient_norm_of_row(float("inf")) is None
