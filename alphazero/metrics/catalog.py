@@ -138,7 +138,7 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
     ),
     "Games": (
         Metric("game_length", "game length", "moves", "mean", "neither",
-            "Mean moves of a finished self-play game."),
+            "Mean moves of a finished self-play game, those of its random opening among them."),
         Metric("game_length_p10", "game length p10", "moves", "mean", "neither",
             "Tenth percentile of the moves of a finished self-play game."),
         Metric("game_length_p90", "game length p90", "moves", "mean", "neither",

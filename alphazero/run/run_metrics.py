@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from alphazero.metrics.sampler import ProcessSampler, gpu_sampler
@@ -29,7 +30,8 @@ class RunMetrics:
         self._since = clock()
         self._losses: list[LossRecord] = []
         self._learner_s: dict[str, float] = {}  # by metric of the learner's time split
-        self._episodes: list[tuple[int, float, float]] = []  # length, first player's outcome, staleness
+        self._episodes: list[tuple[int, float]] = []  # length, first player's outcome
+        self._staleness: list[npt.NDArray[np.int32]] = []  # in versions, of each position of these
         self._resigned = 0  # of these
         self._foreseen: list[bool] = []  # of games that could have been resigned and were not: rightly?
         self._gpu = gpu_sampler(str(device))
@@ -65,12 +67,13 @@ class RunMetrics:
 
     def add_episode(self, episode: Episode, weights_version: int) -> None:
         """Count one finished game; `weights_version` is the newest at the time it arrived."""
-        staleness = float((weights_version - episode.weights_versions).mean())
         first_player = 1.0 if len(episode.opening) % 2 == 0 else -1.0
         self._resigned += episode.resigned
         if episode.foreseen_rightly is not None:
             self._foreseen.append(episode.foreseen_rightly)
-        self._episodes.append((len(episode), first_player * float(episode.outcomes[0]), staleness))
+        length = len(episode.opening) + len(episode)
+        self._episodes.append((length, first_player * float(episode.outcomes[0])))
+        self._staleness.append(weights_version - episode.weights_versions)
 
     def start_afresh(self, process_ids: Iterable[int]) -> None:
         """Start the next interval, and forget what was before; `process_ids` as in `row`."""
@@ -132,16 +135,17 @@ class RunMetrics:
         count = len(episodes)
         resigned, self._resigned = self._resigned, 0
         foreseen, self._foreseen = self._foreseen, []
-        shortest, longest = np.percentile([length for length, _, _ in episodes], [10, 90])
+        staleness, self._staleness = self._staleness, []
+        shortest, longest = np.percentile([length for length, _ in episodes], [10, 90])
         return {
-            "game_length": sum(length for length, _, _ in episodes) / count,
+            "game_length": sum(length for length, _ in episodes) / count,
             "game_length_p10": float(shortest),
             "game_length_p90": float(longest),
-            "first_player_win_rate": sum(outcome > 0 for _, outcome, _ in episodes) / count,
-            "draw_rate": sum(outcome == 0 for _, outcome, _ in episodes) / count,
+            "first_player_win_rate": sum(outcome > 0 for _, outcome in episodes) / count,
+            "draw_rate": sum(outcome == 0 for _, outcome in episodes) / count,
             "resigned_share": resigned / count,
             "false_resignation_rate": foreseen.count(False) / len(foreseen) if foreseen else None,
-            "weights_staleness_versions": sum(staleness for _, _, staleness in episodes) / count,
+            "weights_staleness_versions": float(np.concatenate(staleness).mean()),
         }
 
     def _loss_metrics(self) -> dict[str, float | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -59,10 +61,10 @@ def test_the_cache_has_a_share_of_the_actors_time() -> None:
     assert split["time_other"] == pytest.approx(0.2)
 
 
-def game(resigned: bool = False, foreseen_rightly: bool | None = None) -> Episode:
-    """Return a game of two moves that the first player won."""
+def game(resigned: bool = False, foreseen_rightly: bool | None = None, opening_moves: int = 0) -> Episode:
+    """Return a game of two moves after its opening, won by who was first to move then."""
     return Episode(
-        opening=np.zeros(0, np.int32),
+        opening=np.zeros(opening_moves, np.int32),
         actions=np.array([0, 1], np.int32),
         observations=np.zeros((2, 1, 1, 1), np.uint8),
         policy_offsets=np.array([0, 1, 2], np.int32),
@@ -97,6 +99,33 @@ def test_false_resignations_are_counted_among_games_that_were_played_on() -> Non
     clock.now += 1.0
     row = metrics.row(None)
     assert (row["resigned_share"], row["false_resignation_rate"]) == (0.0, None)
+
+
+def test_the_opening_is_part_of_a_games_length() -> None:
+    clock = Clock()
+    metrics = RunMetrics(torch.device("cpu"), clock)
+    for opening_moves in (0, 4):
+        metrics.add_episode(game(opening_moves=opening_moves), weights_version=1)
+    clock.now += 1.0
+    row = metrics.row(None)
+    assert (row["game_length"], row["game_length_p10"], row["game_length_p90"]) == pytest.approx(
+        (4, 2.4, 5.6)
+    )
+    assert row["first_player_win_rate"] == 1.0
+
+
+def test_each_position_is_as_stale_as_its_weights_whatever_game_it_is_of() -> None:
+    """One position of version 5 and four of version 0 when 5 is the newest: (0 + 4 x 5) / 5."""
+    clock = Clock()
+    metrics = RunMetrics(torch.device("cpu"), clock)
+    short, long = (
+        replace(game(), actions=np.zeros(moves, np.int32), weights_versions=np.full(moves, version, np.int32))
+        for moves, version in ((1, 5), (4, 0))
+    )
+    for episode in (short, long):
+        metrics.add_episode(episode, weights_version=5)
+    clock.now += 1.0
+    assert metrics.row(None)["weights_staleness_versions"] == 4.0
 
 
 class Gpu:
