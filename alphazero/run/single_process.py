@@ -18,14 +18,14 @@ from alphazero.config_loading import config_hash
 from alphazero.loop import fraction_done, train_in_one_process
 from alphazero.mcts import usable_backend
 from alphazero.metrics.progress import Progress
-from alphazero.metrics.writer import CSV_NAME, MetricsWriter
+from alphazero.metrics.writer import MetricsWriter
 from alphazero.network.engines import resolve_device
 from alphazero.records import Episode
 from alphazero.run.run_files import (
     SUMMARY_NAME,
     Counters,
     point_metadata,
-    remove_points_after,
+    remove_unsaved,
     require_same_run,
     with_backend,
     write_json,
@@ -75,9 +75,7 @@ class SingleProcessRun:
                 )  # what stopped in between lacks it
                 self.progress.note("the run had reached its end already")
                 return EXIT_DONE
-            for name in (CSV_NAME, SUMMARY_NAME):
-                (self.run_folder / name).unlink(missing_ok=True)  # of a run that did not end
-            remove_points_after(-1, self.run_folder)
+            remove_unsaved(self.run_folder)
             write_particulars(self.config, self.run_folder)
             device = resolve_device(self.config.inference.device)
             with MetricsWriter(self.run_folder) as writer, RunMetrics(device) as metrics:

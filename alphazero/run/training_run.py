@@ -34,7 +34,7 @@ from alphazero.hardware.probe import probe_hardware
 from alphazero.loop import fraction_done
 from alphazero.mcts import usable_backend
 from alphazero.metrics.progress import Progress
-from alphazero.metrics.writer import CSV_NAME, MetricsWriter
+from alphazero.metrics.writer import MetricsWriter
 from alphazero.network.engines import resolve_device
 from alphazero.network.growth import grow
 from alphazero.network.resnet import build_network
@@ -45,6 +45,7 @@ from alphazero.run.run_files import (
     Counters,
     point_metadata,
     remove_points_after,
+    remove_unsaved,
     require_same_run,
     with_backend,
     write_json,
@@ -367,9 +368,7 @@ class TrainingRun:
         """Load the newest checkpoint; return whether there was one."""
         latest = self.store.latest()
         if latest is None:
-            for name in (CSV_NAME, SUMMARY_NAME):
-                (self.run_folder / name).unlink(missing_ok=True)  # of a run that never got to a checkpoint
-            remove_points_after(-1, self.run_folder)
+            remove_unsaved(self.run_folder)
             self._save_curve_point()
             return False
         checkpoint = self.store.load(latest)
