@@ -17,6 +17,8 @@ from alphazero.records import Episode
 from alphazero.selfplay.reports import SelfPlayStatistics
 from alphazero.training.learner import LossRecord
 
+SHORTEST_INTERVAL_S = 2.0  # of a run's last row: rates of less say nothing
+
 
 class RunMetrics:
     """Collects between two rows, then starts afresh. One thread; a context manager around the GPU sampler.

@@ -31,7 +31,7 @@ from alphazero.run.run_files import (
     write_json,
     write_particulars,
 )
-from alphazero.run.run_metrics import RunMetrics
+from alphazero.run.run_metrics import SHORTEST_INTERVAL_S, RunMetrics
 from alphazero.selfplay.reports import SelfPlayStatistics
 from alphazero.training.checkpoint import CheckpointStore, step_name
 from alphazero.training.learner import Learner, LossRecord
@@ -121,6 +121,7 @@ class Chronicle:
         self._clock = clock
         self._started = clock()
         self._curve_points = 0
+        self._has_logged = False
         self._selfplay = SelfPlayStatistics()
 
     def on_start(self, learner: Learner, replay_buffer: ReplayBuffer) -> None:
@@ -143,16 +144,22 @@ class Chronicle:
         self._save_curve_point()
 
     def finish(self) -> None:
-        """Write the last row."""
+        """Write the last row: how far the run came, and its rates unless its interval is too short for them."""
         self.counters.run_time_s = self._run_time()
         self._save_curve_point()
-        self._log()
+        self._log(with_rates=not self._has_logged or self._metrics.seconds >= SHORTEST_INTERVAL_S)
 
-    def _log(self) -> None:
+    def _log(self, with_rates: bool = True) -> None:
+        self._has_logged = True
         selfplay, self._selfplay = self._selfplay, SelfPlayStatistics()
-        row = self._metrics.row(selfplay, ())
-        for name in ("simulations_per_second", "evaluations_per_second"):  # only actor processes count them
-            del row[name]
+        row: dict[str, float | None] = {}
+        if with_rates:
+            row = self._metrics.row(selfplay, ())
+            for name in (
+                "simulations_per_second",
+                "evaluations_per_second",
+            ):  # only actor processes count them
+                del row[name]
         counters = self.counters
         row |= {
             "games": counters.games,

@@ -52,7 +52,7 @@ from alphazero.run.run_files import (
     write_particulars,
     writing_to,
 )
-from alphazero.run.run_metrics import RunMetrics
+from alphazero.run.run_metrics import SHORTEST_INTERVAL_S, RunMetrics
 from alphazero.seeding import generator
 from alphazero.selfplay.pool import SelfPlayPool, WorkerDied
 from alphazero.selfplay.stop_signals import stop_asked_by_signals
@@ -67,7 +67,6 @@ from alphazero.training.weights_file import save_weights
 
 BACKLOG_STEPS = 50  # training steps owed at which self-play is paused until the learner has caught up
 FINAL_RATE_SHARE = 0.5  # of training.learning_rate: a network that has learned is not to be shaken up
-SHORTEST_INTERVAL_S = 2.0
 POLL_S = 0.05  # longest wait for a game when no training step is owed
 EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 
@@ -211,7 +210,7 @@ class TrainingRun:
             if now - self._saved_at >= 60 * training.checkpoint_every_minutes:
                 self._save_checkpoint()
         self._save_curve_point()
-        if metrics.seconds >= SHORTEST_INTERVAL_S:  # rates of less say nothing
+        if metrics.seconds >= SHORTEST_INTERVAL_S:
             self._log_selfplay(pool, metrics, writer)
 
     def _store(self, episode: Episode, metrics: RunMetrics) -> None:
