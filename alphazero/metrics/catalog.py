@@ -166,6 +166,8 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "Looking answers up in the actor's cache, keeping new ones."),
         Metric("time_waiting", "waiting", "share", "mean", "lower",
             "Waiting for evaluations or for a free slot."),
+        Metric("time_paused", "paused", "share", "mean", "neither",
+            "Self-play paused until the learner has caught up."),
         Metric("time_evaluation", "evaluation in the actor", "share", "mean", "neither",
             "The network, where it runs inside the actor."),
         Metric("time_other", "other", "share", "mean", "lower",

@@ -181,7 +181,11 @@ def inference_metrics(selfplay: SelfPlayStatistics) -> dict[str, float | None]:
     row |= selfplay.latency.metrics()  # of a server: from submission to answer
     if selfplay.actor_s:
         in_actors = selfplay.network_s if selfplay.server_s == 0 else 0.0
-        parts = {"time_waiting": selfplay.waiting_s, "time_evaluation": in_actors}
+        parts = {
+            "time_waiting": selfplay.waiting_s,
+            "time_paused": selfplay.paused_s,
+            "time_evaluation": in_actors,
+        }
         if selfplay.rules_s:
             parts |= {
                 "time_tree": selfplay.tree_s,

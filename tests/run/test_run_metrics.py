@@ -11,7 +11,7 @@ import torch
 from alphazero.metrics.catalog import check_names
 from alphazero.records import Episode
 from alphazero.run.run_metrics import RunMetrics, inference_metrics
-from alphazero.selfplay.reports import SelfPlayStatistics
+from alphazero.selfplay.reports import ActorReport, SelfPlayStatistics
 from alphazero.training.learner import LossRecord
 
 
@@ -59,6 +59,16 @@ def test_the_cache_has_a_share_of_the_actors_time() -> None:
     split = inference_metrics(statistics)
     assert (split["time_search"], split["time_cache"], split["time_waiting"]) == (0.5, 0.2, 0.1)
     assert split["time_other"] == pytest.approx(0.2)
+
+
+def test_pauses_for_the_learner_have_a_share_of_their_own() -> None:
+    statistics = SelfPlayStatistics()
+    statistics.add_actor_report(
+        ActorReport(0, elapsed_s=10.0, search_s=5.0, waiting_s=1.0, paused_s=3.0), batch_capacity=1
+    )
+    split = inference_metrics(statistics)
+    assert (split["time_search"], split["time_waiting"], split["time_paused"]) == (0.5, 0.1, 0.3)
+    assert split["time_other"] == pytest.approx(0.1)
 
 
 def game(resigned: bool = False, foreseen_rightly: bool | None = None, opening_moves: int = 0) -> Episode:
