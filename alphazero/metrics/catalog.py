@@ -68,14 +68,8 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "count."),
         Metric("evaluations_per_second", "evaluations/s", "evaluations/s", "mean", "higher",
             "Rows the network evaluated for self-play / time, padding not counted."),
-        Metric("evaluations_per_core_second", "evaluations/core-s", "evaluations/s", "mean", "higher",
-            "evaluations_per_second / cores that the run's processes keep busy, where a device of its own "
-            "evaluates: what one core can feed, with trees, rules, encoding and transport."),
         Metric("training_steps_per_second", "training steps/s", "steps/s", "mean", "higher",
             "Optimizer steps / time."),
-        Metric("share_of_ceiling", "share of ceiling", "share", "mean", "higher",
-            "evaluations_per_second / what the same network and engine reach alone on the same machine "
-            "at their best batch size, measured in the same run."),
     ),
     "Inference": (
         Metric("fill_rate", "fill rate", "share", "mean", "higher",
@@ -131,9 +125,6 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "Positions trained / positions generated, since the start of the run."),
         Metric("weights_staleness_versions", "staleness (versions)", "versions", "mean", "lower",
             "Newest weights version when a game arrives - version that played the move, mean over "
-            "positions."),
-        Metric("weights_staleness_positions", "staleness (positions)", "positions", "mean", "lower",
-            "Positions that arrived since the weights that played a move were published, mean over "
             "positions."),
     ),
     "Games": (
@@ -193,6 +184,12 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "The rest of the learner's time: storing games, publishing weights, checkpoints, this table."),
     ),
     "Parts measured by themselves": (
+        Metric("evaluations_per_core_second", "evaluations/core-s", "evaluations/s", "mean", "higher",
+            "evaluations_per_second / cores that self-play's processes keep busy, where a device of its own "
+            "evaluates: what one core can feed, with trees, rules, encoding and transport (`measure selfplay`)."),
+        Metric("share_of_ceiling", "share of ceiling", "share", "mean", "higher",
+            "evaluations_per_second / what the same network and engine reach alone on the same machine "
+            "at their best batch size, measured beside it (`measure selfplay`, the benchmark)."),
         Metric("mean_depth", "mean depth", "moves", "mean", "neither",
             "Moves from the root to the leaf, mean over the visits in the trees (`measure tree`)."),
         Metric("bytes_per_node", "bytes a node", "B", "mean", "lower",

@@ -22,7 +22,7 @@ from alphazero.report.tables import MEAN, POLICY, RANDOM, SEARCH, solved_errors
 
 LOSSES = ("policy_loss", "value_loss", "policy_entropy")
 SPEEDS = ("simulations_per_second", "games_per_hour", "training_steps_per_second")
-USES = ("fill_rate", "gpu_utilization", "share_of_ceiling", "inference_latency_ms")
+USES = ("fill_rate", "gpu_utilization", "inference_latency_ms")
 ACTOR_TIMES = (
     "time_search",
     "time_tree",

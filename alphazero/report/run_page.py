@@ -36,7 +36,6 @@ KEY_NUMBERS = (
     "games_per_hour",
     "simulations_per_second",
     "evaluations_per_second",
-    "share_of_ceiling",
     "fill_rate",
     "inference_latency_ms",
     "gpu_utilization",
