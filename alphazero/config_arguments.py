@@ -9,7 +9,8 @@ from pathlib import Path
 
 from alphazero.config_loading import AUTO_PROFILE, Origin, ResolvedConfig, resolve_config
 from alphazero.errors import UserError
-from alphazero.hardware.description import Hardware
+from alphazero.hardware.description import Hardware, difference
+from alphazero.hardware.probe import probe_hardware
 from alphazero.mcts import available_backends
 
 # Options that are short for `--set section.field=value`.
@@ -89,6 +90,18 @@ def config_from_arguments(arguments: argparse.Namespace) -> ResolvedConfig:
         hardware=None if arguments.hardware is None else _read_hardware(arguments.hardware),
     )
     return _with_a_backend_that_is_built(resolved)
+
+
+def require_this_machine(arguments: argparse.Namespace) -> None:
+    """Raise UserError if `--hardware` describes another machine than this one, on which things are measured."""
+    if arguments.hardware is None:
+        return
+    different = difference(_read_hardware(arguments.hardware), probe_hardware(), with_memory=False)
+    if different:
+        raise UserError(
+            f"{arguments.hardware} describes another machine, and this one is measured: {different}; "
+            "leave --hardware out"
+        )
 
 
 def _with_a_backend_that_is_built(resolved: ResolvedConfig) -> ResolvedConfig:

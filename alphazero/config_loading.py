@@ -53,6 +53,7 @@ _NOT_HASHED = frozenset(
         "inference.device",
         "inference.batch_size",
         "inference.batch_timeout_ms",
+        "inference.cache_positions",
         "inference.threads",
         "selfplay.actors",
         "selfplay.games_per_actor",

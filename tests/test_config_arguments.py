@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from alphazero import config_loading
-from alphazero.config_arguments import add_config_arguments, config_from_arguments
+from alphazero.config_arguments import (
+    add_config_arguments,
+    config_from_arguments,
+    require_this_machine,
+)
 from alphazero.config_loading import Origin, ResolvedConfig
 from alphazero.errors import UserError
 from alphazero.hardware.description import Hardware
@@ -72,3 +78,19 @@ def test_wrong_options_give_one_line(
     with pytest.raises(UserError) as refused:
         resolve(*words)
     assert str(refused.value) == message
+
+
+def test_a_description_of_this_machine_is_told_from_one_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Callable[..., Hardware]
+) -> None:
+    monkeypatch.setattr("alphazero.config_arguments.probe_hardware", lambda: machine(cores=4))
+    path = tmp_path / "hardware.json"
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    require_this_machine(parser.parse_args([]))
+    arguments = parser.parse_args(["--hardware", str(path)])
+    path.write_text(json.dumps(machine(cores=4, memory_mib=4096).to_json()), encoding="utf-8")
+    require_this_machine(arguments)  # less memory could be used when it was written
+    path.write_text(json.dumps(machine(cores=8).to_json()), encoding="utf-8")
+    with pytest.raises(UserError, match="its usable cores are 8, and here they are 4; leave --hardware out"):
+        require_this_machine(arguments)

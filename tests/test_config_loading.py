@@ -299,6 +299,7 @@ def test_what_is_learned_changes_the_hash(name: str, value: Any) -> None:
         ("training.max_minutes", 5.0),
         ("selfplay.actors", 1),
         ("inference.batch_size", 8),
+        ("inference.cache_positions", 1000),
         ("evaluation.match_games", 3),
         ("hardware_profile", "cpu"),
     ],

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -389,6 +390,32 @@ def test_a_killed_snakemake_holds_nobody_up_and_a_living_one_does(whole_clone: P
     assert status != 0 and "LockException" in said
     status, said = detect()
     assert status == 0 and (whole_clone / record).exists(), said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Snakemake does not support Windows")
+def test_a_record_of_another_machine_of_this_name_is_written_again(whole_clone: Path) -> None:
+    hardware = probe_hardware()
+    record = whole_clone / "results" / hardware.machine_slug() / "hardware.json"
+    record.parent.mkdir(parents=True)
+    memory = replace(hardware.memory, available_mib=1, usable_mib=3 * hardware.memory.usable_mib)
+    record.write_text(json.dumps(replace(hardware, memory=memory).to_json()), encoding="utf-8")
+
+    def detect() -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", record.relative_to(whole_clone).as_posix(), "--cores", "1"],
+            cwd=whole_clone, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stderr
+
+    assert "hardware.json is no longer this machine: its usable memory is" in detect()
+    written = json.loads(record.read_text(encoding="utf-8"))
+    assert written["memory"]["usable_mib"] == pytest.approx(hardware.memory.usable_mib, rel=0.02)
+    # Of free memory it keeps what it says.
+    written["memory"]["available_mib"] = 1
+    record.write_text(json.dumps(written), encoding="utf-8")
+    assert "no longer this machine" not in detect()
+    assert json.loads(record.read_text(encoding="utf-8"))["memory"]["available_mib"] == 1
 
 
 def test_a_job_of_snakemake_clears_no_locks(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ class CellSpeed:
 
     Attributes:
         fill_rate: mean over the rounds, 0 to 1; None if no batch was evaluated.
-        inference_latency_ms: of a leaf, mean over the rounds; None where each actor evaluates by itself.
+        inference_latency_ms: mean over the rounds: of a leaf with a server, of a forward pass (what a leaf waits for)
+            where each actor evaluates by itself; None if no batch was evaluated.
     """
 
     cell: Cell

@@ -118,7 +118,7 @@ def _play(config: Config, seconds: float, warmup_s: float, progress: Callable[[s
         progress("warming up")
         let_play(pool, warmup_s)
         pool.take_statistics()
-        metrics.row(SelfPlayStatistics(), pool.process_ids().values())  # counts from here
+        metrics.start_afresh(pool.process_ids().values())
         progress("measuring")
         slices = []
         started = time.monotonic()

@@ -53,6 +53,7 @@ SELFPLAY_METRICS = (
     "time_cache",
     "time_evaluation",
     "time_waiting",
+    "time_paused",
     "time_other",
     "time_network",
     "time_copies",

@@ -87,7 +87,7 @@ def measure_selfplay_window(config: Config, seconds: float, warm_up_s: float, nu
         let_play(pool, warm_up_s)
         pool.publish(1, weights)
         pool.take_statistics()
-        metrics.row(SelfPlayStatistics(), pool.process_ids().values())  # the interval begins here
+        metrics.start_afresh(pool.process_ids().values())
         foreign = _ForeignCpu()
         started = time.perf_counter()
         samples = _play_and_watch(pool, seconds, device)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alphazero.config_arguments import add_config_arguments, config_from_arguments
+from alphazero.config_arguments import add_config_arguments, config_from_arguments, require_this_machine
 from alphazero.config_loading import AUTO_PROFILE, SHIPPED_PROFILE, profile_names
 from alphazero.errors import UserError
 from alphazero.hardware.choose import choose_profile
@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     from alphazero.metrics.provenance import collect_provenance
     from alphazero.tuned_profile import tuned_profile_path
 
+    require_this_machine(arguments)
     resolved = config_from_arguments(arguments)
     if arguments.profile == AUTO_PROFILE and resolved.config.hardware_profile not in profile_names():
         arguments.profile = SHIPPED_PROFILE  # what an earlier search found is not where this one begins

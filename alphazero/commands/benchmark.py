@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alphazero.config_arguments import add_config_arguments, config_from_arguments
+from alphazero.config_arguments import add_config_arguments, config_from_arguments, require_this_machine
 from alphazero.errors import UserError
 
 if TYPE_CHECKING:
@@ -239,6 +239,7 @@ def _measurement(
     from alphazero.hardware.probe import probe_hardware
     from alphazero.workflow import measuring_hash
 
+    require_this_machine(arguments)
     resolved = config_from_arguments(arguments)
     if windows is None:
         machine = (resolved.hardware or probe_hardware()).machine_slug()

@@ -6,6 +6,7 @@ Memory is in MiB (2**20 bytes). None means that the machine did not say; no numb
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import typing
 from collections.abc import Mapping
@@ -159,6 +160,42 @@ class Hardware:
                 f"not a machine's description ({error}); write one with `alphazero detect --out FILE.json`"
             ) from error
         return machine
+
+
+def difference(described: Hardware, here: Hardware, with_memory: bool = True) -> str:
+    """Return in words the first thing in which a machine differs from its description; "" if it is the one.
+
+    What comes and goes does not count: free memory, warnings, and the few MiB that another kernel or driver keeps.
+
+    with_memory: whether the memory of the host that may be used counts.
+    """
+    was, now = described.cpu, here.cpu
+    if was.model != now.model:
+        return f"its processor is {was.model}, and here it is {now.model}"
+    if was.usable_cores != now.usable_cores:
+        return f"its usable cores are {was.usable_cores}, and here they are {now.usable_cores}"
+    if not _same_gpus(described, here):
+        return f"its GPUs are {_gpus_in_words(described)}, and here they are {_gpus_in_words(here)}"
+    if with_memory and not _about(described.memory.usable_mib, here.memory.usable_mib):
+        return f"its usable memory is {described.memory.usable_mib} MiB, and here it is {here.memory.usable_mib} MiB"
+    return ""
+
+
+def _same_gpus(described: Hardware, here: Hardware) -> bool:
+    return len(described.gpus) == len(here.gpus) and all(
+        was.device_name == now.device_name
+        and _about(was.device_memory_total_mib or 0, now.device_memory_total_mib or 0)
+        for was, now in zip(described.gpus, here.gpus, strict=True)
+    )
+
+
+def _gpus_in_words(hardware: Hardware) -> str:
+    each = [f"{gpu.device_name} ({gpu.device_memory_total_mib or 0} MiB)" for gpu in hardware.gpus]
+    return ", ".join(each) or "none"
+
+
+def _about(one_mib: int, other_mib: int) -> bool:
+    return math.isclose(one_mib, other_mib, rel_tol=0.02)
 
 
 def _from_json(kind: Any, value: Any, name: str) -> Any:

@@ -47,9 +47,10 @@ def probe_memory(root: Path = Path("/")) -> Memory:
     limit = cgroup_memory_limit(root)
     limit_mib = None if limit is None else limit // _MIB
     usable = total_mib if limit_mib is None else min(total_mib, limit_mib)
+    left = [limit - used for limit, used in _cgroup_memory(root)]
     return Memory(
         total_mib=total_mib,
-        available_mib=min(int(memory.available) // _MIB, usable),
+        available_mib=max(0, min([int(memory.available), *left])) // _MIB,
         cgroup_limit_mib=limit_mib,
         usable_mib=usable,
     )
@@ -81,13 +82,27 @@ def cgroup_cores(root: Path = Path("/")) -> float | None:
 
 def cgroup_memory_limit(root: Path = Path("/")) -> int | None:
     """Return the smallest memory limit of the control groups this process is in, in bytes; None: no limit."""
-    limits = []
+    return min((limit for limit, _ in _cgroup_memory(root)), default=None)
+
+
+def _cgroup_memory(root: Path) -> Iterator[tuple[int, int]]:
+    """Yield (limit, memory in use), in bytes, of each control group of this process that has a limit.
+
+    Files that were read and are kept for the next reader (page cache not used of late) give way: they are not in use.
+    """
+    versions = (
+        ("memory.max", "memory.current", "inactive_file"),  # version 2
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),  # version 1
+    )
     for folder in _cgroup_folders(root, "memory"):
-        for file in ("memory.max", "memory.limit_in_bytes"):  # version 2, version 1
-            text = _read(folder / file).strip()
-            if text.isdigit() and int(text) < _NO_LIMIT_BYTES:
-                limits.append(int(text))
-    return min(limits, default=None)
+        for limit_file, used_file, kept in versions:
+            limit = _number(_read(folder / limit_file))
+            if limit is not None and limit < _NO_LIMIT_BYTES:
+                statistics = dict(
+                    line.partition(" ")[::2] for line in _read(folder / "memory.stat").splitlines()
+                )
+                used = _number(_read(folder / used_file)) or 0
+                yield limit, max(0, used - (_number(statistics.get(kept, "")) or 0))
 
 
 def _cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
@@ -125,15 +140,17 @@ def _affinity_cores() -> int | None:
 def _cpuinfo_name(cpuinfo: str) -> str:
     """Return the processor's name from Linux's /proc/cpuinfo; '' on ARM, which has only part numbers.
 
-    Virtual machines may hide which of its kind it is ("AMD EPYC"): family and model, which they show, are added then.
+    Virtual machines may hide which of its kind it is ("AMD EPYC", "Intel(R) Xeon(R) CPU @ 2.20GHz"): family and model,
+    which they show, are added then, before a clock rate.
     """
     first: dict[str, str] = {}
     for line in cpuinfo.splitlines():
         key, _, value = line.partition(":")
         first.setdefault(key.strip(), value.strip())
     name = first.get("model name") or first.get("Model", "")
-    if name and "cpu family" in first and "model" in first and not any(sign.isdigit() for sign in name):
-        name += f" family {first['cpu family']} model {first['model']}"
+    kind, at, clock_rate = name.partition("@")
+    if name and "cpu family" in first and "model" in first and not any(sign.isdigit() for sign in kind):
+        name = f"{kind.rstrip()} family {first['cpu family']} model {first['model']} {at}{clock_rate}"
     return name
 
 
@@ -152,6 +169,10 @@ def _output_of(*command: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return ""
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.strip().isdigit() else None
 
 
 def _read(path: Path) -> str:

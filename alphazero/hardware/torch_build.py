@@ -6,6 +6,8 @@ import importlib.util
 import re
 from pathlib import Path
 
+LEAST_CAPABILITY = 5.0  # Maxwell: what the oldest builds of torch with CUDA 12 have code for
+
 
 def torch_build() -> tuple[str | None, str | None]:
     """Return torch's version and the CUDA version it was built for; (None, None) if it is not installed.
@@ -29,6 +31,11 @@ def gpu_problem_of_build(
     compute_capability: str | None,
 ) -> str | None:
     """Return why this torch cannot use a GPU that the driver knows, and what to do; None if it should."""
+    if compute_capability is not None and float(compute_capability) < LEAST_CAPABILITY:
+        return (
+            f"the GPU has compute capability {compute_capability}, and torch needs {LEAST_CAPABILITY}; "
+            "there is no torch to install for it"
+        )
     if torch_version is None:
         return "torch is not installed; install torch with CUDA to use the GPU"
     if torch_cuda_version is None:

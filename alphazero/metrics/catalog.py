@@ -68,14 +68,8 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "count."),
         Metric("evaluations_per_second", "evaluations/s", "evaluations/s", "mean", "higher",
             "Rows the network evaluated for self-play / time, padding not counted."),
-        Metric("evaluations_per_core_second", "evaluations/core-s", "evaluations/s", "mean", "higher",
-            "evaluations_per_second / cores that the run's processes keep busy, where a device of its own "
-            "evaluates: what one core can feed, with trees, rules, encoding and transport."),
         Metric("training_steps_per_second", "training steps/s", "steps/s", "mean", "higher",
             "Optimizer steps / time."),
-        Metric("share_of_ceiling", "share of ceiling", "share", "mean", "higher",
-            "evaluations_per_second / what the same network and engine reach alone on the same machine "
-            "at their best batch size, measured in the same run."),
     ),
     "Inference": (
         Metric("fill_rate", "fill rate", "share", "mean", "higher",
@@ -102,7 +96,8 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
         Metric("gpu_power_w", "GPU power", "W", "mean", "lower",
             "Power drawn by the device."),
         Metric("energy_per_game_j", "energy/game", "J", "mean", "lower",
-            "Energy the device used / finished self-play games; the host is not counted."),
+            "Energy the device used / finished self-play games; the host is not counted. A row has the energy of those "
+            "before it without a finished game, too; over a run rows count alike, whatever their games."),
         Metric("cpu_utilization", "CPU utilization", "percent", "mean", "neither",
             "CPU time of the run's processes / time; 100 is one core busy."),
         Metric("memory_mib", "memory", "MiB", "max", "lower",
@@ -122,7 +117,8 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
         Metric("policy_entropy", "policy entropy", "nats", "mean", "neither",
             "Entropy of the policy head over legal actions."),
         Metric("gradient_norm", "gradient norm", "1", "mean", "neither",
-            "Global L2 norm of the gradient before clipping."),
+            "Global L2 norm of the gradient before clipping; steps that float16 left out, where it is infinite, do not "
+            "count."),
         Metric("learning_rate", "learning rate", "1", "last", "neither",
             "Learning rate of the newest step."),
         Metric("replay_ratio", "replay ratio", "1", "last", "neither",
@@ -130,13 +126,10 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
         Metric("weights_staleness_versions", "staleness (versions)", "versions", "mean", "lower",
             "Newest weights version when a game arrives - version that played the move, mean over "
             "positions."),
-        Metric("weights_staleness_positions", "staleness (positions)", "positions", "mean", "lower",
-            "Positions that arrived since the weights that played a move were published, mean over "
-            "positions."),
     ),
     "Games": (
         Metric("game_length", "game length", "moves", "mean", "neither",
-            "Mean moves of a finished self-play game."),
+            "Mean moves of a finished self-play game, those of its random opening among them."),
         Metric("game_length_p10", "game length p10", "moves", "mean", "neither",
             "Tenth percentile of the moves of a finished self-play game."),
         Metric("game_length_p90", "game length p90", "moves", "mean", "neither",
@@ -164,6 +157,8 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "Looking answers up in the actor's cache, keeping new ones."),
         Metric("time_waiting", "waiting", "share", "mean", "lower",
             "Waiting for evaluations or for a free slot."),
+        Metric("time_paused", "paused", "share", "mean", "neither",
+            "Self-play paused until the learner has caught up."),
         Metric("time_evaluation", "evaluation in the actor", "share", "mean", "neither",
             "The network, where it runs inside the actor."),
         Metric("time_other", "other", "share", "mean", "lower",
@@ -189,6 +184,12 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "The rest of the learner's time: storing games, publishing weights, checkpoints, this table."),
     ),
     "Parts measured by themselves": (
+        Metric("evaluations_per_core_second", "evaluations/core-s", "evaluations/s", "mean", "higher",
+            "evaluations_per_second / cores that self-play's processes keep busy, where a device of its own "
+            "evaluates: what one core can feed, with trees, rules, encoding and transport (`measure selfplay`)."),
+        Metric("share_of_ceiling", "share of ceiling", "share", "mean", "higher",
+            "evaluations_per_second / what the same network and engine reach alone on the same machine "
+            "at their best batch size, measured beside it (`measure selfplay`, the benchmark)."),
         Metric("mean_depth", "mean depth", "moves", "mean", "neither",
             "Moves from the root to the leaf, mean over the visits in the trees (`measure tree`)."),
         Metric("bytes_per_node", "bytes a node", "B", "mean", "lower",
@@ -222,7 +223,7 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "positions. Copies that selfplay.policy_surprise_share makes count."),
         Metric("staleness_share", "staleness", "share", "last", "lower",
             "Positions generated while weights as old as those that played were the newest, mean over the last "
-            "third of the run / positions of the run."),
+            "third of self-play / positions of the run."),
         Metric("steps_share", "steps done of those owed", "share", "last", "higher",
             "Training steps done / those that the replay ratio owes to the positions generated."),
     ),
@@ -269,6 +270,13 @@ CATALOG: Mapping[str, Metric] = {
     for section, metrics in _SECTIONS.items()
     for metric in metrics
 }
+
+# Over a run they are those of searches with a network: see `report.tables.over_the_run`.
+OF_SEARCHES = ("games_per_hour", "positions_per_second", "simulations_per_second", "evaluations_per_second")
+WITH_A_NETWORK = (
+    "Over a run: of the time with a network; the rows without one, and the first with one, which is of both, "
+    "are left out."
+)
 
 # Measured after a run or at checkpoints, not row by row.
 _NOT_IN_ROWS = frozenset({"Parts measured by themselves", "Training health", "Playing strength"})
@@ -362,6 +370,9 @@ def catalog_markdown() -> str:
         "`python -m alphazero.metrics.catalog > docs/metrics.md`. These names are the columns of",
         "`metrics.csv`, the TensorBoard tags and the keys of `--json` outputs. A share runs from 0 to 1.",
         "What was not measured is an empty cell, never 0. 'Over a run' says how its rows become one number.",
+        f"{', '.join(f'`{name}`' for name in OF_SEARCHES)} are, over a run,",
+        "of the time with a network: where the first positions were played without one, the rows without, and the",
+        "first with one, which is of both, are left out.",
         "A name with `_low` or `_high` behind it is an end of the 95 % interval.",
     ]
     for section, metrics in _SECTIONS.items():

@@ -24,6 +24,6 @@ def health_section(measured: Mapping[str, Any] | None) -> str:
         for each in readings
     )
     return (
-        f'{said}<table><thead><tr><th scope="col">measured at the end of the run</th><th scope="col">value</th>'
+        f'{said}<table><thead><tr><th scope="col">measured</th><th scope="col">value</th>'
         f'<th scope="col">healthy</th></tr></thead><tbody>{rows}</tbody></table>'
     )

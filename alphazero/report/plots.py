@@ -22,7 +22,7 @@ from alphazero.report.tables import MEAN, POLICY, RANDOM, SEARCH, solved_errors
 
 LOSSES = ("policy_loss", "value_loss", "policy_entropy")
 SPEEDS = ("simulations_per_second", "games_per_hour", "training_steps_per_second")
-USES = ("fill_rate", "gpu_utilization", "share_of_ceiling", "inference_latency_ms")
+USES = ("fill_rate", "gpu_utilization", "inference_latency_ms")
 ACTOR_TIMES = (
     "time_search",
     "time_tree",
@@ -31,10 +31,11 @@ ACTOR_TIMES = (
     "time_cache",
     "time_evaluation",
     "time_waiting",
+    "time_paused",
     "time_other",
 )
 SERVER_TIMES = ("time_network", "time_copies", "time_collecting")
-IDLE_TIMES = ("time_waiting", "time_collecting")  # drawn in the colour of the background
+IDLE_TIMES = ("time_waiting", "time_collecting", "time_paused")  # drawn in greys
 _SPLIT_COLUMNS = 4  # entries in a row of a time split's legend: more do not fit in the width
 
 
@@ -249,7 +250,8 @@ def plot_time_split(metrics: pd.DataFrame, theme: Theme) -> Figure | None:
 def share_colors(names: Sequence[str], theme: Theme) -> dict[str, str]:
     """Return a colour for each part of a time split; idle times take none of the series."""
     at_work = [name for name in names if name not in IDLE_TIMES]
-    return dict.fromkeys(names, theme.grid) | dict(zip(at_work, theme.series, strict=False))
+    colors = dict.fromkeys(names, theme.grid) | dict(zip(at_work, theme.series, strict=False))
+    return colors | ({"time_paused": theme.muted} if "time_paused" in names else {})
 
 
 def _panels(metrics: pd.DataFrame, wanted: Sequence[str], by: str, theme: Theme) -> Figure | None:

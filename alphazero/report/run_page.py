@@ -18,7 +18,14 @@ from alphazero.report.page import page, unbroken
 from alphazero.report.plots import Plot
 from alphazero.report.provenance_section import provenance_section, text_of
 from alphazero.report.run_folder import RunData
-from alphazero.report.tables import Table, match_table, metrics_table, over_the_run, solved_table
+from alphazero.report.tables import (
+    Table,
+    definition_over_the_run,
+    match_table,
+    metrics_table,
+    over_the_run,
+    solved_table,
+)
 from alphazero.report.verdict import claims, verdict
 
 KEY_NUMBERS = (
@@ -29,7 +36,6 @@ KEY_NUMBERS = (
     "games_per_hour",
     "simulations_per_second",
     "evaluations_per_second",
-    "share_of_ceiling",
     "fill_rate",
     "inference_latency_ms",
     "gpu_utilization",
@@ -90,9 +96,8 @@ def _key_numbers(run: RunData) -> str:
         value = None if run.metrics is None else over_the_run(name, run.metrics)
         shown = "not measured" if value is None else format_metric(name, value)
         absent = ' class="absent"' if value is None else ""
-        metric = find_metric(name)
         tiles.append(
-            f'<div title="{html.escape(metric.definition)}"><dt>{html.escape(metric.label)}</dt>'
+            f'<div title="{html.escape(definition_over_the_run(name))}"><dt>{html.escape(find_metric(name).label)}</dt>'
             f"<dd{absent}>{html.escape(shown)}</dd></div>"
         )
     everything = ""

@@ -8,13 +8,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from alphazero.metrics.catalog import CATALOG, aggregate, format_metric
+from alphazero.metrics.catalog import (
+    CATALOG,
+    OF_SEARCHES,
+    WITH_A_NETWORK,
+    aggregate,
+    find_metric,
+    format_metric,
+)
 
 RANDOM, UNTRAINED = "random", "untrained"  # values of the column `agent`; any other is a trained agent
 POLICY, SEARCH = "policy", "search"  # values of the column `mode`; a random move has its own
 MEAN = "mean"  # value of the column `set` for the unweighted mean over the sets
-
-_OF_SEARCHES = ("games_per_hour", "positions_per_second", "simulations_per_second", "evaluations_per_second")
 
 
 @dataclass(frozen=True)
@@ -170,15 +175,33 @@ def match_table(matches: pd.DataFrame) -> Table:
 def over_the_run(name: str, metrics: pd.DataFrame) -> float | None:
     """Return the one number that metric `name` comes to over a run; None if it was not measured.
 
-    Self-play's throughput is that of searches with a network: rows of time in which there was none, where a position
-    costs a thirtieth, are left out.
+    Self-play's throughput is that of searches with a network: without one a position costs a thirtieth.
     """
     if name not in metrics:
         return None
     values = metrics[name]
-    if name in _OF_SEARCHES and set(_OF_SEARCHES) <= set(metrics):
-        values = values[~((metrics["simulations_per_second"] > 0) & (metrics["evaluations_per_second"] == 0))]
+    if name in OF_SEARCHES and set(OF_SEARCHES) <= set(metrics):
+        values = values[_rows_with_a_network(metrics)]
     return aggregate(name, values.tolist())
+
+
+def definition_over_the_run(name: str) -> str:
+    """Return what metric `name` is, and over which of a run's rows where these are not all."""
+    definition = find_metric(name).definition
+    return f"{definition} {WITH_A_NETWORK}" if name in OF_SEARCHES else definition
+
+
+def _rows_with_a_network(metrics: pd.DataFrame) -> pd.Series:
+    """Return for each row whether all of its searches had a network.
+
+    In the first row that had one a part had none: it counts only where no other had one.
+    """
+    without = (metrics["simulations_per_second"] > 0) & (metrics["evaluations_per_second"] == 0)
+    evaluated = metrics["evaluations_per_second"] > 0
+    if not without.any():
+        return ~without
+    after_the_first = evaluated.shift(fill_value=False).cummax() & ~without
+    return after_the_first if (after_the_first & evaluated).any() else ~without
 
 
 def metrics_table(metrics: pd.DataFrame) -> Table:
@@ -188,12 +211,14 @@ def metrics_table(metrics: pd.DataFrame) -> Table:
         value = over_the_run(name, metrics)
         if value is not None:
             names.append(name)
-            rows.append([metric.label, format_metric(name, value), metric.aggregation, metric.definition])
+            shown = format_metric(name, value)
+            rows.append([metric.label, shown, metric.aggregation, definition_over_the_run(name)])
             numbers.append([value, metric.unit, metric.aggregation])
     index = pd.Index(names, name="metric", dtype=object)
     return Table(
         name="metrics_summary",
-        caption="Every metric that the run measured; 'over the run' says how its rows became one number.",
+        caption="Every metric that the run measured; 'over the run' says how its rows became one number. Throughput of "
+        "self-play is that of the time with a network.",
         shown=pd.DataFrame(rows, index=index, columns=["label", "value", "over the run", "definition"]),
         numbers=pd.DataFrame(numbers, index=index, columns=["value", "unit", "over_the_run"]),
     )

@@ -30,7 +30,7 @@ NEWEST = 8192  # positions of the replay buffer that the network is asked about
 _BATCH = 1024
 _BINS = 10
 
-# Read off the rows of metrics.csv, as means over the last third of the run.
+# Read off the rows of metrics.csv, as means over the last third of self-play.
 _FROM_ROWS = (
     "policy_entropy",
     "game_length",
@@ -42,6 +42,8 @@ _FROM_ROWS = (
     "replay_ratio",
     "weights_staleness_versions",
 )
+# One of these is in each row of self-play, and in no other.
+_OF_SELFPLAY = ("positions_per_second", "game_length")
 
 
 def measure_health(config: Config, run_folder: Path) -> dict[str, float | None]:
@@ -70,12 +72,16 @@ def measure_health(config: Config, run_folder: Path) -> dict[str, float | None]:
 
 
 def late_means(path: Path) -> dict[str, float | None]:
-    """Return the means of _FROM_ROWS over the rows of the last third of a run's time."""
+    """Return the means of _FROM_ROWS over the rows of the last third of self-play's time.
+
+    A final network learns afterwards: its rows say nothing of games. Where no row is of self-play, all count.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
     except OSError:
         rows = []
+    rows = [row for row in rows if any(_number(row.get(name)) is not None for name in _OF_SELFPLAY)] or rows
     end = max((_number(row.get("run_time_s")) or 0.0 for row in rows), default=0.0)
     late = [row for row in rows if (_number(row.get("run_time_s")) or 0.0) >= 2 / 3 * end]
     means: dict[str, float | None] = {}

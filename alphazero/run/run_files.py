@@ -14,6 +14,7 @@ from alphazero.config_loading import save_config
 from alphazero.errors import UserError
 from alphazero.hardware.probe import probe_hardware
 from alphazero.metrics.provenance import collect_provenance
+from alphazero.metrics.writer import CSV_NAME, TENSORBOARD_FOLDER
 
 CONFIG_NAME = "config.toml"
 PROVENANCE_NAME = "provenance.json"
@@ -49,6 +50,16 @@ def remove_points_after(step: int, run_folder: Path) -> None:
         for path in (run_folder / "weights").glob("step-*.safetensors"):
             if int(path.stem.removeprefix("step-")) > step:
                 path.unlink()
+
+
+def remove_unsaved(run_folder: Path) -> None:
+    """Remove the rows, events, points and summary of a run that never got to a checkpoint: it begins afresh."""
+    with writing_to(run_folder):
+        for name in (CSV_NAME, SUMMARY_NAME):
+            (run_folder / name).unlink(missing_ok=True)
+        for path in (run_folder / TENSORBOARD_FOLDER).glob("events.out.tfevents.*"):
+            path.unlink()
+    remove_points_after(-1, run_folder)
 
 
 def require_same_run(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from alphazero.metrics.sampler import ProcessSampler, gpu_sampler
 from alphazero.records import Episode
 from alphazero.selfplay.reports import SelfPlayStatistics
 from alphazero.training.learner import LossRecord
+
+SHORTEST_INTERVAL_S = 2.0  # of a run's last row: rates of less say nothing
 
 
 class RunMetrics:
@@ -28,11 +32,12 @@ class RunMetrics:
         self._since = clock()
         self._losses: list[LossRecord] = []
         self._learner_s: dict[str, float] = {}  # by metric of the learner's time split
-        self._episodes: list[tuple[int, float, float]] = []  # length, first player's outcome, staleness
+        self._episodes: list[tuple[int, float]] = []  # length, first player's outcome
+        self._staleness: list[npt.NDArray[np.int32]] = []  # in versions, of each position of these
         self._resigned = 0  # of these
         self._foreseen: list[bool] = []  # of games that could have been resigned and were not: rightly?
         self._gpu = gpu_sampler(str(device))
-        self._energy_j: float | None = None
+        self._energy_j = 0.0  # used by the last row with a finished game
         self._processes = ProcessSampler([os.getpid()])
 
     def __enter__(self) -> RunMetrics:
@@ -64,12 +69,19 @@ class RunMetrics:
 
     def add_episode(self, episode: Episode, weights_version: int) -> None:
         """Count one finished game; `weights_version` is the newest at the time it arrived."""
-        staleness = float((weights_version - episode.weights_versions).mean())
         first_player = 1.0 if len(episode.opening) % 2 == 0 else -1.0
         self._resigned += episode.resigned
         if episode.foreseen_rightly is not None:
             self._foreseen.append(episode.foreseen_rightly)
-        self._episodes.append((len(episode), first_player * float(episode.outcomes[0]), staleness))
+        length = len(episode.opening) + len(episode)
+        self._episodes.append((length, first_player * float(episode.outcomes[0])))
+        self._staleness.append(weights_version - episode.weights_versions)
+
+    def start_afresh(self, process_ids: Iterable[int]) -> None:
+        """Start the next interval, and forget what was before; `process_ids` as in `row`."""
+        self.row(None, process_ids)
+        if self._gpu is not None:
+            self._energy_j = self._gpu.energy_j() or 0.0
 
     def row(
         self, selfplay: SelfPlayStatistics | None, process_ids: Iterable[int] = ()
@@ -112,10 +124,11 @@ class RunMetrics:
 
     def _energy_per_game(self, games: int) -> float | None:
         assert self._gpu is not None
-        before, self._energy_j = self._energy_j, self._gpu.energy_j()
-        if before is None or self._energy_j is None or games == 0:
-            return None
-        return (self._energy_j - before) / games
+        energy_j = self._gpu.energy_j()
+        if energy_j is None or games == 0:
+            return None  # the next row with a finished game has this one's energy, too
+        used_j, self._energy_j = energy_j - self._energy_j, energy_j
+        return used_j / games
 
     def _game_metrics(self) -> dict[str, float | None]:
         episodes, self._episodes = self._episodes, []
@@ -124,16 +137,17 @@ class RunMetrics:
         count = len(episodes)
         resigned, self._resigned = self._resigned, 0
         foreseen, self._foreseen = self._foreseen, []
-        shortest, longest = np.percentile([length for length, _, _ in episodes], [10, 90])
+        staleness, self._staleness = self._staleness, []
+        shortest, longest = np.percentile([length for length, _ in episodes], [10, 90])
         return {
-            "game_length": sum(length for length, _, _ in episodes) / count,
+            "game_length": sum(length for length, _ in episodes) / count,
             "game_length_p10": float(shortest),
             "game_length_p90": float(longest),
-            "first_player_win_rate": sum(outcome > 0 for _, outcome, _ in episodes) / count,
-            "draw_rate": sum(outcome == 0 for _, outcome, _ in episodes) / count,
+            "first_player_win_rate": sum(outcome > 0 for _, outcome in episodes) / count,
+            "draw_rate": sum(outcome == 0 for _, outcome in episodes) / count,
             "resigned_share": resigned / count,
             "false_resignation_rate": foreseen.count(False) / len(foreseen) if foreseen else None,
-            "weights_staleness_versions": sum(staleness for _, _, staleness in episodes) / count,
+            "weights_staleness_versions": float(np.concatenate(staleness).mean()),
         }
 
     def _loss_metrics(self) -> dict[str, float | None]:
@@ -142,13 +156,15 @@ class RunMetrics:
             return {}
         count = len(losses)
         ownership = [step.ownership_loss for step in losses if step.ownership_loss is not None]
+        # Where the scaling of float16 was too high the norm is infinite, and the step is not done.
+        norms = [step.gradient_norm for step in losses if math.isfinite(step.gradient_norm)]
         return {
             "loss": sum(step.total_loss for step in losses) / count,
             "policy_loss": sum(step.policy_loss for step in losses) / count,
             "value_loss": sum(step.value_loss for step in losses) / count,
             "ownership_loss": sum(ownership) / len(ownership) if ownership else None,
             "policy_entropy": sum(step.policy_entropy for step in losses) / count,
-            "gradient_norm": sum(step.gradient_norm for step in losses) / count,
+            "gradient_norm": sum(norms) / len(norms) if norms else None,
             "learning_rate": losses[-1].learning_rate,
         }
 
@@ -165,7 +181,11 @@ def inference_metrics(selfplay: SelfPlayStatistics) -> dict[str, float | None]:
     row |= selfplay.latency.metrics()  # of a server: from submission to answer
     if selfplay.actor_s:
         in_actors = selfplay.network_s if selfplay.server_s == 0 else 0.0
-        parts = {"time_waiting": selfplay.waiting_s, "time_evaluation": in_actors}
+        parts = {
+            "time_waiting": selfplay.waiting_s,
+            "time_paused": selfplay.paused_s,
+            "time_evaluation": in_actors,
+        }
         if selfplay.rules_s:
             parts |= {
                 "time_tree": selfplay.tree_s,

@@ -18,20 +18,20 @@ from alphazero.config_loading import config_hash
 from alphazero.loop import fraction_done, train_in_one_process
 from alphazero.mcts import usable_backend
 from alphazero.metrics.progress import Progress
-from alphazero.metrics.writer import CSV_NAME, MetricsWriter
+from alphazero.metrics.writer import MetricsWriter
 from alphazero.network.engines import resolve_device
 from alphazero.records import Episode
 from alphazero.run.run_files import (
     SUMMARY_NAME,
     Counters,
     point_metadata,
-    remove_points_after,
+    remove_unsaved,
     require_same_run,
     with_backend,
     write_json,
     write_particulars,
 )
-from alphazero.run.run_metrics import RunMetrics
+from alphazero.run.run_metrics import SHORTEST_INTERVAL_S, RunMetrics
 from alphazero.selfplay.reports import SelfPlayStatistics
 from alphazero.training.checkpoint import CheckpointStore, step_name
 from alphazero.training.learner import Learner, LossRecord
@@ -75,9 +75,7 @@ class SingleProcessRun:
                 )  # what stopped in between lacks it
                 self.progress.note("the run had reached its end already")
                 return EXIT_DONE
-            for name in (CSV_NAME, SUMMARY_NAME):
-                (self.run_folder / name).unlink(missing_ok=True)  # of a run that did not end
-            remove_points_after(-1, self.run_folder)
+            remove_unsaved(self.run_folder)
             write_particulars(self.config, self.run_folder)
             device = resolve_device(self.config.inference.device)
             with MetricsWriter(self.run_folder) as writer, RunMetrics(device) as metrics:
@@ -123,6 +121,7 @@ class Chronicle:
         self._clock = clock
         self._started = clock()
         self._curve_points = 0
+        self._has_logged = False
         self._selfplay = SelfPlayStatistics()
 
     def on_start(self, learner: Learner, replay_buffer: ReplayBuffer) -> None:
@@ -145,16 +144,22 @@ class Chronicle:
         self._save_curve_point()
 
     def finish(self) -> None:
-        """Write the last row."""
+        """Write the last row: how far the run came, and its rates unless its interval is too short for them."""
         self.counters.run_time_s = self._run_time()
         self._save_curve_point()
-        self._log()
+        self._log(with_rates=not self._has_logged or self._metrics.seconds >= SHORTEST_INTERVAL_S)
 
-    def _log(self) -> None:
+    def _log(self, with_rates: bool = True) -> None:
+        self._has_logged = True
         selfplay, self._selfplay = self._selfplay, SelfPlayStatistics()
-        row = self._metrics.row(selfplay, ())
-        for name in ("simulations_per_second", "evaluations_per_second"):  # only actor processes count them
-            del row[name]
+        row: dict[str, float | None] = {}
+        if with_rates:
+            row = self._metrics.row(selfplay, ())
+            for name in (
+                "simulations_per_second",
+                "evaluations_per_second",
+            ):  # only actor processes count them
+                del row[name]
         counters = self.counters
         row |= {
             "games": counters.games,

@@ -34,7 +34,7 @@ from alphazero.hardware.probe import probe_hardware
 from alphazero.loop import fraction_done
 from alphazero.mcts import usable_backend
 from alphazero.metrics.progress import Progress
-from alphazero.metrics.writer import CSV_NAME, MetricsWriter
+from alphazero.metrics.writer import MetricsWriter
 from alphazero.network.engines import resolve_device
 from alphazero.network.growth import grow
 from alphazero.network.resnet import build_network
@@ -45,13 +45,14 @@ from alphazero.run.run_files import (
     Counters,
     point_metadata,
     remove_points_after,
+    remove_unsaved,
     require_same_run,
     with_backend,
     write_json,
     write_particulars,
     writing_to,
 )
-from alphazero.run.run_metrics import RunMetrics
+from alphazero.run.run_metrics import SHORTEST_INTERVAL_S, RunMetrics
 from alphazero.seeding import generator
 from alphazero.selfplay.pool import SelfPlayPool, WorkerDied
 from alphazero.selfplay.stop_signals import stop_asked_by_signals
@@ -66,7 +67,6 @@ from alphazero.training.weights_file import save_weights
 
 BACKLOG_STEPS = 50  # training steps owed at which self-play is paused until the learner has caught up
 FINAL_RATE_SHARE = 0.5  # of training.learning_rate: a network that has learned is not to be shaken up
-SHORTEST_INTERVAL_S = 2.0
 POLL_S = 0.05  # longest wait for a game when no training step is owed
 EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 
@@ -210,7 +210,7 @@ class TrainingRun:
             if now - self._saved_at >= 60 * training.checkpoint_every_minutes:
                 self._save_checkpoint()
         self._save_curve_point(writer.run_time_s)
-        if metrics.seconds >= SHORTEST_INTERVAL_S:  # rates of less say nothing
+        if metrics.seconds >= SHORTEST_INTERVAL_S:
             self._log_selfplay(pool, metrics, writer)
 
     def _store(self, episode: Episode, metrics: RunMetrics) -> None:
@@ -368,9 +368,7 @@ class TrainingRun:
         """Load the newest checkpoint; return whether there was one."""
         latest = self.store.latest()
         if latest is None:
-            for name in (CSV_NAME, SUMMARY_NAME):
-                (self.run_folder / name).unlink(missing_ok=True)  # of a run that never got to a checkpoint
-            remove_points_after(-1, self.run_folder)
+            remove_unsaved(self.run_folder)
             self._save_curve_point(run_time_s=0.0)
             return False
         checkpoint = self.store.load(latest)

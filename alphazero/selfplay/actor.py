@@ -132,12 +132,13 @@ class _ParentChannel:
         spec, report = self._spec, self.report
         if spec.parent.poll():
             raise SelfPlayStopped
+        began = now = time.perf_counter()
         while spec.paused[0]:
             time.sleep(PAUSE_STEP_S)
-            report.waiting_s += PAUSE_STEP_S
+            now = time.perf_counter()
             if spec.parent.poll():
                 raise SelfPlayStopped
-        now = time.perf_counter()
+        report.paused_s += now - began
         if report.episodes or now - self._reported >= REPORT_EVERY_S:
             report.elapsed_s = now - self._reported
             for group in groups:

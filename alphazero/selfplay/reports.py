@@ -16,7 +16,7 @@ from alphazero.selfplay.game_group import SelfPlayCounts
 class ActorReport:
     """What an actor did since its last report; times in seconds.
 
-    `elapsed_s` is search, cache, network and waiting, and a rest: messages and reports.
+    `elapsed_s` is search, cache, network, waiting and pauses, and a rest: messages and reports.
     """
 
     actor: int
@@ -34,7 +34,8 @@ class ActorReport:
     encoding_s: float = 0.0  # of it
     cache_s: float = 0.0  # looking answers up in its cache and keeping new ones
     network_s: float = 0.0  # in its own engine (placement `local`)
-    waiting_s: float = 0.0  # for the inference server, or paused
+    waiting_s: float = 0.0  # for the inference server
+    paused_s: float = 0.0  # until the learner has caught up
     engine: str = ""  # name of its own engine (placement `local`)
 
 
@@ -84,6 +85,7 @@ class SelfPlayStatistics:
     encoding_s: float = 0.0
     cache_s: float = 0.0
     waiting_s: float = 0.0
+    paused_s: float = 0.0
     network_s: float = 0.0  # in the server, or in the actors themselves
     server_copies_s: float = 0.0
     server_waiting_s: float = 0.0
@@ -117,6 +119,7 @@ class SelfPlayStatistics:
         self.encoding_s += report.encoding_s
         self.cache_s += report.cache_s
         self.waiting_s += report.waiting_s
+        self.paused_s += report.paused_s
         self.network_s += report.network_s
 
     def add_server_report(self, report: ServerReport) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from made_up_measuring import FakeMeasurer, measurement, speed_by_games, write_p
 
 from alphazero.benchmark.measurement import write_document
 from alphazero.cli import main
+from alphazero.hardware.description import Hardware
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,17 @@ def test_wrong_options_are_one_clear_line(
     assert main([*words, "--windows", str(tmp_path / "w.jsonl")]) == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert answer in said[-1]
+
+
+@pytest.mark.parametrize("command", [["autotune"], ["benchmark", "measure"]])
+def test_another_machines_description_is_not_measured(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], machine: Callable[..., Hardware]
+) -> None:
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(machine(cores=99).to_json()), encoding="utf-8")
+    assert main([*command, "--hardware", str(other), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert f"{other} describes another machine, and this one is measured: its processor is AMD" in said[-1]
 
 
 def test_a_benchmark_without_a_profile_knows_where_its_windows_go(

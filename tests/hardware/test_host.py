@@ -133,16 +133,82 @@ def test_memory_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.
     assert (found.usable_mib, found.available_mib) == (8 * 1024, 8 * 1024)
 
 
+@pytest.mark.parametrize(
+    ("files", "available"),
+    [
+        (  # version 2: 8 GiB - (7 - 4) GiB
+            {
+                "proc/self/cgroup": "0::/\n",
+                "sys/fs/cgroup/memory.max": f"{8 * GIB}\n",
+                "sys/fs/cgroup/memory.current": f"{7 * GIB}\n",
+                "sys/fs/cgroup/memory.stat": f"anon {2 * GIB}\ninactive_file {4 * GIB}\nactive_file 9\n",
+            },
+            5 * 1024,
+        ),
+        (  # version 1: 8 GiB - (3 - 1) GiB
+            {
+                "proc/self/cgroup": "4:memory:/\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{8 * GIB}\n",
+                "sys/fs/cgroup/memory/memory.usage_in_bytes": f"{3 * GIB}\n",
+                "sys/fs/cgroup/memory/memory.stat": f"inactive_file 0\ntotal_inactive_file {GIB}\n",
+            },
+            6 * 1024,
+        ),
+        (  # the larger limit of the group above leaves less, since others are in it
+            {
+                "proc/self/cgroup": "0::/job\n",
+                "sys/fs/cgroup/job/memory.max": f"{8 * GIB}\n",
+                "sys/fs/cgroup/job/memory.current": f"{1 * GIB}\n",
+                "sys/fs/cgroup/memory.max": f"{16 * GIB}\n",
+                "sys/fs/cgroup/memory.current": f"{14 * GIB}\n",
+            },
+            2 * 1024,
+        ),
+        (  # more in use than allowed, as right after the limit was lowered
+            {
+                "proc/self/cgroup": "0::/\n",
+                "sys/fs/cgroup/memory.max": f"{GIB}\n",
+                "sys/fs/cgroup/memory.current": f"{2 * GIB}\n",
+            },
+            0,
+        ),
+        (  # the machine itself has less than the limit leaves
+            {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": f"{62 * GIB}\n"},
+            60 * 1024,
+        ),
+    ],
+)
+def test_memory_in_use_within_a_limit_is_not_available(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], available: int
+) -> None:
+    import psutil
+
+    memory = SimpleNamespace(total=64 * GIB, available=60 * GIB)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    assert host.probe_memory(write(tmp_path, files)).available_mib == available
+
+
 def test_cpu_model_on_linux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     text = "processor\t: 0\nmodel\t\t: 17\nmodel name\t: AMD EPYC  9654\n"
     assert host.cpu_model(write(tmp_path, {"proc/cpuinfo": text})) == "AMD EPYC 9654"
 
 
-def test_cpu_model_that_a_virtual_machine_hides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("AMD EPYC", "AMD EPYC family 25 model 17"),
+        ("Intel(R) Xeon(R) CPU @ 2.20GHz", "Intel(R) Xeon(R) CPU family 25 model 17 @ 2.20GHz"),
+        ("Intel(R) Core(TM) i7-9750H CPU @ 2.60GHz", "Intel(R) Core(TM) i7-9750H CPU @ 2.60GHz"),
+        ("AMD EPYC 7763 64-Core Processor", "AMD EPYC 7763 64-Core Processor"),
+    ],
+)
+def test_cpu_model_that_a_virtual_machine_hides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, model: str
+) -> None:
     monkeypatch.setattr("sys.platform", "linux")
-    text = "processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\n\nprocessor\t: 1\nmodel\t\t: 1\n"
-    assert host.cpu_model(write(tmp_path, {"proc/cpuinfo": text})) == "AMD EPYC family 25 model 17"
+    text = f"processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: {name}\n\nprocessor\t: 1\nmodel\t\t: 1\n"
+    assert host.cpu_model(write(tmp_path, {"proc/cpuinfo": text})) == model
 
 
 def test_cpu_model_of_a_board_without_model_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,23 @@ def test_each_gpu_is_judged_by_itself(gpu: Callable[..., Gpu], monkeypatch: pyte
     assert hardware.warnings[0].startswith("Tesla V100 was found, but torch 2.13.0 was built for CUDA 13.0")
 
 
+def test_a_gpu_of_before_maxwell_is_left_out(
+    gpu: Callable[..., Gpu], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = gpu(name="Tesla K80", compute_capability="3.7", memory_free_mib=999_999)
+    monkeypatch.setattr(probe, "torch_build", lambda: ("2.9.0", "12.6"))
+    monkeypatch.setattr(
+        probe, "probe_nvidia", lambda environment: NvidiaDevices((old,), "550.1", "12.8", None)
+    )
+    alone = probe.probe_hardware()
+    assert alone.selected_gpu is None
+    assert alone.warnings[0].startswith("Tesla K80 was found, but the GPU has compute capability 3.7")
+    devices = NvidiaDevices((old, gpu(index=1, cuda_index=1)), "550.1", "12.8", None)
+    monkeypatch.setattr(probe, "probe_nvidia", lambda environment: devices)
+    beside = probe.probe_hardware().selected_gpu
+    assert beside is not None and beside.name == "NVIDIA H200"
+
+
 def test_apple_silicon_is_said_not_to_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     hardware_on_linux = probe.probe_hardware()
     cpu, memory = hardware_on_linux.cpu, hardware_on_linux.memory

@@ -43,6 +43,10 @@ def test_torch_that_is_not_installed_has_no_build(monkeypatch: pytest.MonkeyPatc
         ("2.9.0+cpu", None, "12.8", "9.0", "torch 2.9.0+cpu was built without CUDA"),
         ("2.9.0", "12.8", "11.4", "8.0", "the driver serves CUDA 11.4 at most"),
         ("2.13.0", "13.0", "13.0", "7.0", "needs compute capability 7.5, and the GPU has 7.0"),
+        ("2.9.0", "12.6", "12.8", "5.0", None),
+        ("2.9.0", "12.6", "12.8", "3.7", "the GPU has compute capability 3.7, and torch needs 5.0"),
+        ("2.9.0", "13.0", "13.0", "3.7", "torch needs 5.0; there is no torch to install for it"),
+        ("2.9.0+cpu", None, "12.8", "3.7", "there is no torch to install for it"),
         ("2.9.0", "12.8", None, None, None),  # what is not known is not held against it
     ],
 )

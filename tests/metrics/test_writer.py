@@ -81,6 +81,17 @@ def test_a_file_of_another_catalog_keeps_its_values_by_name(tmp_path: Path) -> N
     assert float(new["run_time_s"]) >= 30.0
 
 
+@pytest.mark.parametrize(
+    "name", ["share_of_ceiling", "evaluations_per_core_second", "weights_staleness_positions"]
+)
+def test_a_file_with_columns_that_no_run_measures_goes_on_and_is_read(tmp_path: Path, name: str) -> None:
+    assert name not in ROW_METRICS
+    (tmp_path / "metrics.csv").write_bytes(f"run_time_s,games,{name}\n30.0,7,\n".encode())
+    with MetricsWriter(tmp_path, resume=True) as writer:
+        writer.write({"games": 8})
+    assert [(row["games"], row[name]) for row in read_rows(tmp_path)] == [("7", ""), ("8", "")]
+
+
 def test_a_folder_of_an_earlier_run_is_refused_unless_resumed(tmp_path: Path) -> None:
     MetricsWriter(tmp_path).close()
     with pytest.raises(UserError, match="earlier run"):

@@ -71,7 +71,7 @@ def test_one_game_without_sets_of_random_moves_is_drawn(run: RunData) -> None:
 def test_parts_of_a_time_split_are_told_apart_by_their_colours() -> None:
     colors = plots.share_colors(plots.ACTOR_TIMES, plots.LIGHT)
     assert len(set(colors.values())) == len(plots.ACTOR_TIMES)
-    assert colors["time_waiting"] == plots.LIGHT.grid
+    assert (colors["time_waiting"], colors["time_paused"]) == (plots.LIGHT.grid, plots.LIGHT.muted)
 
 
 def test_lines_of_the_roofline_are_told_apart_also_where_there_are_more_than_colours() -> None:

@@ -75,6 +75,7 @@ def test_texts_from_outside_are_escaped(text: str) -> None:
 
 def test_what_was_not_measured_says_so_instead_of_zero(text: str) -> None:
     assert '<dt>GPU utilization</dt><dd class="absent">not measured</dd>' in text
+    assert "share of ceiling" not in text  # which no run measures
 
 
 def test_a_run_with_nothing_but_a_configuration_has_a_page(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from alphazero.metrics.catalog import OF_SEARCHES
 from alphazero.report.tables import (
     Table,
     match_table,
@@ -75,15 +76,25 @@ final,hard,10,0,0,10,0.0,,,-200
 def test_throughput_over_a_run_leaves_out_the_time_without_a_network_but_not_pauses() -> None:
     metrics = pd.DataFrame(
         {
-            "games_per_hour": [9_000.0, 0.0, 100.0, 200.0],
-            "positions_per_second": [900.0, 0.0, 10.0, 20.0],
-            "simulations_per_second": [90_000.0, 0.0, 1_000.0, 2_000.0],
-            "evaluations_per_second": [0.0, 0.0, 500.0, 700.0],
+            "games_per_hour": [9_000.0, 4_000.0, 0.0, 100.0, 200.0, None],
+            "positions_per_second": [900.0, 400.0, 0.0, 10.0, 20.0, None],
+            "simulations_per_second": [90_000.0, 40_000.0, 0.0, 1_000.0, 2_000.0, None],
+            "evaluations_per_second": [0.0, 300.0, 0.0, 500.0, 700.0, None],  # the second: at its end
         }
     )
     assert over_the_run("games_per_hour", metrics) == 100.0
     assert over_the_run("simulations_per_second", metrics) == 1_000.0
     assert over_the_run("fill_rate", metrics) is None
+    assert over_the_run("games_per_hour", metrics[:3]) == 2_000.0  # no other row had a network
+    assert over_the_run("games_per_hour", metrics[:1]) is None
+    assert over_the_run("games_per_hour", metrics[2:]) == 100.0  # all had one
+
+
+def test_the_throughput_of_a_run_says_what_it_leaves_out() -> None:
+    rows = {name: [1.0, 2.0] for name in OF_SEARCHES}
+    table = metrics_table(pd.DataFrame(rows | {"games": [1.0, 2.0]}))
+    said = table.shown["definition"].str.contains("Over a run: of the time with a network.")
+    assert set(table.shown.index[said]) == set(OF_SEARCHES)
 
 
 def test_only_measured_metrics_are_listed() -> None:

@@ -77,6 +77,17 @@ def test_means_are_of_the_last_third_of_the_run(tmp_path: Path) -> None:
     assert late_means(tmp_path / "nothing.csv")["draw_rate"] is None
 
 
+def test_a_final_networks_time_is_none_of_self_plays(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text(
+        "run_time_s,positions_per_second,game_length,policy_entropy\n"
+        "10,900,3,1.5\n20,30,,0.8\n30,30,20,0.6\n60,,,0.1\n90,,,0.1\n",
+        encoding="utf-8",
+    )
+    late = late_means(path)
+    assert (late["game_length"], late["policy_entropy"]) == (20.0, pytest.approx(0.7))
+
+
 def test_a_run_is_measured_from_its_folder(tmp_path: Path) -> None:
     with Progress("a run") as progress:
         SingleProcessRun(TINY, tmp_path, progress).run()

@@ -21,10 +21,14 @@ from alphazero.config import (
 )
 from alphazero.config_validation import validate
 from alphazero.errors import UserError
+from alphazero.games.registry import get_game
 from alphazero.loop import train_in_one_process
 from alphazero.metrics.progress import Progress
-from alphazero.run.single_process import SingleProcessRun
-from alphazero.training.learner import LossRecord, learning_rate
+from alphazero.network.resnet import build_network
+from alphazero.run.run_metrics import RunMetrics
+from alphazero.run.single_process import Chronicle, SingleProcessRun
+from alphazero.training.learner import Learner, LossRecord, learning_rate
+from alphazero.training.replay_buffer import make_replay_buffer
 from alphazero.training.replay_ratio import planned_steps
 from alphazero.training.weights_file import load_weights_file
 
@@ -123,6 +127,37 @@ def test_the_run_folder_has_what_evaluation_and_report_read(tmp_path: Path) -> N
     assert points[0].name == "step-00000000.safetensors" and len(points) > 3
     metadata, _ = load_weights_file(points[-1])
     assert int(metadata["positions"]) >= 400 and float(metadata["run_time_s"]) > 0
+
+
+class Rows(list[dict[str, float | None]]):
+    """Stands for a MetricsWriter."""
+
+    write = list.append
+
+
+@pytest.mark.parametrize(
+    ("other_row", "last_s", "rate"), [(True, 0.1, None), (True, 4.0, 0.25), (False, 0.1, 10.0)]
+)
+def test_the_rates_of_a_moment_are_not_written_unless_there_are_no_others(
+    tmp_path: Path, other_row: bool, last_s: float, rate: float | None
+) -> None:
+    """One training step in `last_s` seconds."""
+    now = 100.0
+    rows, metrics = Rows(), RunMetrics(torch.device("cpu"), lambda: now)
+    network = build_network(get_game("connect_four"), TINY.network)
+    learner = Learner(network, TINY.training, torch.device("cpu"))
+    with Progress("a run") as progress:
+        chronicle = Chronicle(TINY, tmp_path, progress, rows, metrics, lambda: now)  # type: ignore[arg-type]
+        chronicle.on_start(learner, make_replay_buffer(TINY, get_game("connect_four")))
+        if other_row:
+            now += 10.0
+            chronicle._log()
+        chronicle.on_step(LossRecord(1, 2.0, 1.0, None, 3.0, 1.5, 1.4, 0.5, 0.01))
+        now += last_s
+        chronicle.finish()
+    assert rows[-1]["training_steps"] == 1
+    assert rows[-1].get("training_steps_per_second") == (None if rate is None else pytest.approx(rate))
+    assert rows[-1].get("loss") == (None if rate is None else 3.0)
 
 
 def test_the_command_line_trains_the_same_agent_twice(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from alphazero.config_loading import load_config
 from alphazero.errors import UserError
 from alphazero.mcts import get_best_mcts_backend
 from alphazero.metrics.progress import Progress
+from alphazero.metrics.writer import CSV_NAME, TENSORBOARD_FOLDER, MetricsWriter
 from alphazero.run.run_files import CONFIG_NAME, write_particulars
+from alphazero.run.single_process import SingleProcessRun
 from alphazero.run.training_run import TrainingRun
 from alphazero.training.checkpoint import CheckpointStore, step_name
 from alphazero.training.weights_file import load_weights_file
@@ -81,15 +83,41 @@ def test_a_point_of_a_curve_counts_the_time_that_was_lost(tmp_path: Path) -> Non
     part = replace(TINY_RUN, training=replace(TINY_RUN.training, max_steps=3))
     assert train(part, tmp_path) == 0
     rows = (tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()
-    lost = dict.fromkeys(rows[0].split(","), "") | {
-        "run_time_s": "900.0"
-    }  # after the checkpoint, before a power loss
+    # After the checkpoint, before a power loss.
+    lost = dict.fromkeys(rows[0].split(","), "") | {"run_time_s": "900.0"}
     with (tmp_path / "metrics.csv").open("a", encoding="utf-8") as file:
         file.write(",".join(lost.values()) + "\n")
     assert train(TINY_RUN, tmp_path) == 0
     *_, last = sorted((tmp_path / "weights").iterdir())
     metadata, _ = load_weights_file(last)
     assert float(metadata["run_time_s"]) > 900.0
+
+
+def leave_rows_behind(folder: Path) -> None:
+    """Make a run folder as one that was killed before its first checkpoint."""
+    with MetricsWriter(folder) as writer:
+        writer.write({"games": 5})
+
+
+def test_a_run_that_begins_afresh_keeps_no_rows_and_no_events(tmp_path: Path) -> None:
+    leave_rows_behind(tmp_path)
+    with Progress("a run") as progress:
+        TrainingRun(CONFIG, tmp_path, progress)._resume()
+    assert not (tmp_path / CSV_NAME).exists()
+    assert list((tmp_path / TENSORBOARD_FOLDER).iterdir()) == []
+
+
+def test_so_does_one_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_rows_behind(tmp_path)
+    (old,) = (tmp_path / TENSORBOARD_FOLDER).iterdir()
+    monkeypatch.setattr("alphazero.run.single_process.write_particulars", stop)
+    with Progress("a run") as progress, pytest.raises(InterruptedError):
+        SingleProcessRun(CONFIG, tmp_path, progress).run()
+    assert not (tmp_path / CSV_NAME).exists() and not old.exists()
+
+
+def stop(*arguments: object) -> None:
+    raise InterruptedError
 
 
 def test_a_run_that_other_sources_began_is_refused_also_at_its_end(tmp_path: Path) -> None:

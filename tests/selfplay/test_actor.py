@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from alphazero.config import Config
 from alphazero.games.registry import get_game
-from alphazero.selfplay.actor import ActorSpec, _account_network, _client, group_shape
+from alphazero.selfplay.actor import ActorSpec, _account_network, _client, _ParentChannel, group_shape
 from alphazero.selfplay.reports import ActorReport
 from alphazero.selfplay.transport.caching import CachingClient
 from alphazero.selfplay.transport.local import LocalClient
@@ -112,3 +113,14 @@ def test_with_a_server_the_batches_are_not_the_actors() -> None:
     report = report_of(client)
     assert (report.batches, report.batch_rows, report.engine) == (0, 0, "")
     assert (report.looked_up_rows, report.cached_rows, report.waiting_s) == (3, 2, 100)
+
+
+def test_time_paused_for_the_learner_is_no_waiting_for_evaluations() -> None:
+    parent, here = CONTEXT.Pipe()
+    open_ends.append(parent)
+    paused = [1]
+    threading.Timer(0.1, paused.__setitem__, (0, 0)).start()
+    channel = _ParentChannel(ActorSpec(0, 0, Config(), 0, here, paused, [0]))
+    report = channel.report
+    channel.after_round([], LocalClient(Engine(), None, 1, ROWS, GAME.observation_shape))
+    assert report.paused_s >= 0.09 and report.waiting_s == 0.0

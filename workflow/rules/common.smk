@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))  # a clone works without being installed
 
 from alphazero import config_loading, native_build, workflow as planning
 from alphazero.errors import UserError
-from alphazero.hardware.description import Hardware
+from alphazero.hardware.description import Hardware, difference
 from alphazero.hardware.probe import probe_hardware
 
 # Rules find this interpreter's `python` also when its environment is not activated.
@@ -41,18 +41,29 @@ def checked_config():
 
 
 def machine_as_recorded():
-    """Return this machine's description, as first recorded if it was.
+    """Return this machine's description, as first recorded if it was, and if that is still the machine.
 
-    Numbers are fitted to free memory, which comes and goes; a run must not become stale with it.
+    Numbers are fitted to free memory, which comes and goes; a run must not become stale with it. A record of another
+    machine of this name is put aside, and rule detect_hardware writes it anew.
     """
     hardware = probe_hardware()
     record = Path("results", hardware.machine_slug(), "hardware.json")
     if not record.exists():
         return hardware
     try:
-        return Hardware.from_json(json.loads(record.read_text(encoding="utf-8")))
+        recorded = Hardware.from_json(json.loads(record.read_text(encoding="utf-8")))
+        different = difference(recorded, hardware) if workflow.is_main_process else ""
+        if not different:
+            return recorded
+        aside = record.with_name("hardware_before.json")
+        record.replace(aside)
     except (OSError, ValueError, UserError) as error:
         raise WorkflowError(f"{record}: {error}; delete it, and it is written again")
+    print(
+        f"warning: {record} is no longer this machine: {different}; it is written again (the old one: {aside})",
+        file=sys.stderr,
+    )
+    return hardware
 
 
 def requested_run():
