@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from alphazero.evaluation.solved_positions import SolvedPosition
-from alphazero.games.game import Game
+from alphazero.games.game import Game, GameContractError
 
 
 def solve_game(game: Game, most_positions: int = 20_000) -> list[SolvedPosition] | None:
@@ -43,23 +43,34 @@ def perfect_moves(game: Game, most_positions: int = 20_000) -> dict[Any, tuple[i
 
 
 def _scores(game: Game, states: Iterable[Any]) -> dict[Any, dict[int, int]]:
-    """Return for each state that is not terminal the score of each legal action, by negamax."""
+    """Return for each state that is not terminal the score of each legal action, by negamax.
+
+    states: all that can be reached, the start first.
+    """
     values: dict[Any, int] = {}
-
-    def solve(state: Any) -> int:
-        if state not in values:
-            terminal_value = game.terminal_value(state)
-            values[state] = (
-                max(-solve(game.step(state, action)) for action in game.legal_actions(state))
-                if terminal_value is None
-                else int(terminal_value)
+    children: dict[Any, dict[int, Any]] = {}
+    for state in states:
+        terminal_value = game.terminal_value(state)
+        if terminal_value is None:
+            children[state] = {action: game.step(state, action) for action in game.legal_actions(state)}
+        else:
+            values[state] = int(terminal_value)
+    # A game from the start, each position waiting for the next one's value. (A game is longer than Python's stack.)
+    path = list(children)[:1]
+    while path:
+        following = children[path[-1]].values()
+        unsolved = [child for child in following if child not in values][:1]
+        if not unsolved:
+            values[path.pop()] = max(-values[child] for child in following)
+        elif len(path) == len(children):
+            raise GameContractError(
+                f"game {game.name!r} comes back to a position it had, and so need not end"
             )
-        return values[state]
-
+        else:
+            path += unsolved
     return {
-        state: {action: -solve(game.step(state, action)) for action in game.legal_actions(state)}
-        for state in states
-        if game.terminal_value(state) is None
+        state: {action: -values[child] for action, child in by_action.items()}
+        for state, by_action in children.items()
     }
 
 
