@@ -13,7 +13,8 @@ def solve_game(game: Game, most_positions: int = 20_000) -> list[SolvedPosition]
     """Return every position of `game` that is not terminal, solved; None if there are too many.
 
     One entry a position, not a path: the moves are the first found that lead there. Scores are +1, 0, -1
-    for the player to move, by negamax. States have to be hashable. The one set is called "all".
+    for the player to move, by negamax. States have to be hashable, and equal if they are reached twice: without
+    that it is None, too. The one set is called "all".
     """
     moves_to = _reachable(game, most_positions)
     if moves_to is None:
@@ -75,12 +76,10 @@ def _scores(game: Game, states: Iterable[Any]) -> dict[Any, dict[int, int]]:
 
 
 def _reachable(game: Game, most_positions: int) -> dict[Any, tuple[int, ...]] | None:
-    """Return all positions, each with the moves to it; breadth first, given up above `most_positions`."""
+    """Return all positions, each with the moves to it, breadth first; None if they are more or cannot be counted."""
     start = game.initial_state()
-    try:
-        hash(start)
-    except TypeError:
-        return None  # positions that cannot be told apart cannot be counted
+    if not _are_known_again(game, start):
+        return None
     moves_to: dict[Any, tuple[int, ...]] = {start: ()}
     newest = [start]
     while newest:
@@ -95,3 +94,14 @@ def _reachable(game: Game, most_positions: int) -> dict[Any, tuple[int, ...]] | 
                 return None
         newest = following
     return moves_to
+
+
+def _are_known_again(game: Game, start: Any) -> bool:
+    """Return whether a position that is reached a second time is found in a dictionary that has the first."""
+    try:
+        known = {start, game.initial_state()}
+        for action in game.legal_actions(start)[:1]:
+            known |= {game.step(start, action) for _ in range(2)}
+        return len(known) <= 2  # the start and one child
+    except TypeError:  # not hashable
+        return False

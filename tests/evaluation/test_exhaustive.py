@@ -74,3 +74,33 @@ def test_a_game_that_comes_back_to_a_position_is_an_error() -> None:
 
     with pytest.raises(GameContractError, match="'take_away' comes back to a position"):
         solve_game(PutsBack())
+
+
+class Pile:
+    """A state that equals no other, not even one of as many."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+class Piles(TakeAway):
+    """`TakeAway` from 6, with states of a class without `__eq__`."""
+
+    start = Pile(6)
+
+    def initial_state(self):  # type: ignore[no-untyped-def]
+        return self.start
+
+    def legal_actions(self, state):  # type: ignore[no-untyped-def]
+        return super().legal_actions(state.left)
+
+    def step(self, state, action):  # type: ignore[no-untyped-def]
+        return Pile(super().step(state.left, action))
+
+    def terminal_value(self, state):  # type: ignore[no-untyped-def]
+        return super().terminal_value(state.left)
+
+
+def test_a_game_whose_positions_are_not_known_again_is_not_solved() -> None:
+    assert solve_game(Piles()) is None
+    assert perfect_moves(Piles()) is None
