@@ -13,7 +13,7 @@ from alphazero.games.registry import get_game
 from alphazero.games.tic_tac_toe import TicTacToe
 from alphazero.network import winograd_engine
 from alphazero.network.engines import candidate_engines, make_engine, usual_engine
-from alphazero.network.resnet import PolicyValueNetwork, build_network
+from alphazero.network.resnet import Architecture, PolicyValueNetwork, build_network
 from alphazero.network.winograd_engine import WinogradEngine, instruction_set
 
 SETS = [] if winograd_engine._native is None else winograd_engine._native.instruction_sets()
@@ -94,6 +94,20 @@ def test_boards_of_every_size_and_heads_of_any(
     config = NetworkConfig(1, 20, policy_filters, value_filters, value_hidden)
     network = trained_looking_network(game, config)
     assert_computes(engine_of(name, network), network, positions(game, 30), name == "avx512_bf16")
+
+
+@every_instruction_set
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 3, 1), (1, 3, 2), (3, 3, 1), (17, 1, 2)], ids=str)
+def test_boards_smaller_than_a_vector(
+    name: str, shape: tuple[int, int, int], engine_of: Callable[[str, PolicyValueNetwork], WinogradEngine]
+) -> None:
+    # (1, 3, 1) and (1, 3, 2): what is written for the last cell would end beyond the board's memory of AVX2, where
+    # only a sanitizer sees it.
+    architecture = Architecture("small", shape, 3, (1.0,) * shape[0], NetworkConfig(blocks=1, filters=8))
+    torch.manual_seed(0)
+    network = PolicyValueNetwork(architecture).eval()
+    inputs = np.random.default_rng(0).integers(0, 2, (30, *shape), dtype=np.uint8)
+    assert_computes(engine_of(name, network), network, inputs, name == "avx512_bf16")
 
 
 @every_instruction_set
