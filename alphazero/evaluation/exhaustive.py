@@ -56,7 +56,7 @@ def _scores(game: Game, states: Iterable[Any]) -> dict[Any, dict[int, int]]:
             children[state] = {action: game.step(state, action) for action in game.legal_actions(state)}
         else:
             values[state] = int(terminal_value)
-    # A game from the start, each position waiting for the next one's value. (A game is longer than Python's stack.)
+    # A game from the start, each position waiting for the next one's value. (It may be longer than Python's stack.)
     path = list(children)[:1]
     while path:
         following = children[path[-1]].values()
