@@ -25,7 +25,7 @@ from alphazero.benchmark.statistics import Estimate, median_estimate
 from alphazero.config import Config
 from alphazero.connections import Waitable, has_more, wait
 from alphazero.errors import UserError
-from alphazero.games.game import ByteArray, Game
+from alphazero.games.game import ByteArray, Game, winning_lines
 from alphazero.games.registry import get_game
 from alphazero.mcts.search import BatchedSearch
 from alphazero.network.cpu_allocator import keep_freed_memory
@@ -254,7 +254,8 @@ def engine_choices(config: Config, device: str, names: Sequence[str] = ()) -> li
     if config.inference.simulated:
         return [EngineChoice(own, False)]
     if not names:
-        names = [*candidate_engines(device), *([] if own == "auto" else [own])]
+        lines = winning_lines(get_game(config.run.game)) if config.network.line_planes else ()
+        names = [*candidate_engines(device, lines), *([] if own == "auto" else [own])]
     in_half = device != "cpu" or computes_in_bfloat16()
     return [
         EngineChoice(name, half)

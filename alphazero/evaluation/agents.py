@@ -125,7 +125,7 @@ def make_player(agent: Agent, setting: Setting, kept: int | None = None) -> Play
     """Return a player for this process; `kept`: evaluations that a search with the network keeps."""
     game = get_game(agent.game)
     if agent.kind == RANDOM:
-        return RandomPlayer(game, agent.name)
+        return RandomPlayer(game, agent.name, setting.search.native_rules)
     if agent.kind == PURE_MCTS:
         simulations = agent.simulations or setting.pure_mcts_simulations
         search = replace(setting.search, simulations=simulations)
@@ -142,7 +142,8 @@ def make_player(agent: Agent, setting: Setting, kept: int | None = None) -> Play
 
 def make_policy_player(agent: Agent, setting: Setting) -> PolicyPlayer:
     """Return the bare policy head of a network agent."""
-    return PolicyPlayer(get_game(agent.game), _evaluator(agent, setting.inference), agent.name)
+    evaluate = _evaluator(agent, setting.inference)
+    return PolicyPlayer(get_game(agent.game), evaluate, agent.name, setting.search.native_rules)
 
 
 def make_network_player(agent: Agent, setting: Setting, kept: int | None = None) -> NetworkPlayer:

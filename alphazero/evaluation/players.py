@@ -45,11 +45,11 @@ class Player(Protocol):
 
 
 class RandomPlayer:
-    """Every legal move with the same probability."""
+    """Every legal move with the same probability; `native_rules` as in `SearchConfig`."""
 
-    def __init__(self, game: Game, name: str = "random") -> None:
+    def __init__(self, game: Game, name: str = "random", native_rules: bool = True) -> None:
         self.name = name
-        self._reader = PositionReader(game)
+        self._reader = PositionReader(game, native_rules)
 
     def choose_moves(self, positions: Sequence[Position], streams: StreamArray) -> list[int]:
         offsets, actions = self._reader.legal_actions(positions)
@@ -79,11 +79,14 @@ class PerfectPlayer:
 
 
 class PolicyPlayer:
-    """The bare policy head: the legal move with the largest logit (ties: the lowest), no search."""
+    """The bare policy head: the legal move with the largest logit (ties: the lowest), no search.
 
-    def __init__(self, game: Game, evaluate: Evaluator, name: str) -> None:
+    native_rules: as in `SearchConfig`.
+    """
+
+    def __init__(self, game: Game, evaluate: Evaluator, name: str, native_rules: bool = True) -> None:
         self.name = name
-        self._reader = PositionReader(game)
+        self._reader = PositionReader(game, native_rules)
         self._evaluate = evaluate
 
     def choose_moves(self, positions: Sequence[Position], streams: StreamArray) -> list[int]:
@@ -187,11 +190,15 @@ class PureMctsPlayer:
 
 
 class PositionReader:
-    """Legal actions and observations of positions given by their moves, a batch at a time."""
+    """Legal actions and observations of positions given by their moves, a batch at a time.
 
-    def __init__(self, game: Game) -> None:
+    native_rules: as in `SearchConfig`.
+    """
+
+    def __init__(self, game: Game, native_rules: bool = True) -> None:
         self._game = game
-        self._states: States = game.native_states(TREES) or PythonStates(game, TREES)
+        native = game.native_states(TREES) if native_rules else None
+        self._states: States = native if native is not None else PythonStates(game, TREES)
 
     def legal_actions(self, positions: Sequence[Position]) -> tuple[IntArray, IntArray]:
         """Return the legal actions in CSR form: offsets int32 [B+1], actions int32 [offsets[B]]."""

@@ -228,7 +228,8 @@ def solved_positions_of(game_name: str, positions_per_set: int | None) -> tuple[
     if solved is None:
         return [], (
             f"no solved positions for {game_name}: none come with the package, and it has more than "
-            f"{_MOST_POSITIONS_TO_SOLVE:,} positions, too many to solve here; matches only"
+            f"{_MOST_POSITIONS_TO_SOLVE:,} positions, too many to solve here, or states that are not equal when they "
+            "are reached twice; matches only"
         )
     positions = thin_out(solved, positions_per_set)
     return (

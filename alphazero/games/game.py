@@ -237,16 +237,18 @@ class PythonStates:
             values[i] = 0.0 if value is None else value
 
     def legal_actions(self, trees: IntArray, nodes: IntArray, offsets: IntArray, actions: IntArray) -> int:
+        num_actions, max_legal_actions = self.game.num_actions, self.game.max_legal_actions
         total = 0
         offsets[0] = 0
         for i, (tree, node) in enumerate(zip(trees.tolist(), nodes.tolist(), strict=True)):
             legal = self.game.legal_actions(self._states[tree][node])
-            if (
-                legal and not 0 <= legal[0] <= legal[-1] < self.game.num_actions
-            ):  # they index the network's answers
+            # They index the network's answers, and there is room for so many.
+            if legal and not (
+                min(legal) >= 0 and max(legal) < num_actions and len(legal) <= max_legal_actions
+            ):
                 raise GameContractError(
-                    f"game {self.game.name!r}: legal actions {legal} are not all from 0 to "
-                    f"{self.game.num_actions - 1}; try the game with alphazero.games.contract.check_game"
+                    f"game {self.game.name!r}: legal actions {legal} are not all from 0 to {num_actions - 1}, "
+                    f"or more than {max_legal_actions}; try the game with alphazero.games.contract.check_game"
                 )
             actions[total : total + len(legal)] = legal
             total += len(legal)

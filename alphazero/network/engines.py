@@ -22,6 +22,7 @@ import torch
 
 from alphazero.config import SIMULATED_PREFIX
 from alphazero.errors import UserError
+from alphazero.games.game import Line
 from alphazero.network.compiled_engine import CompiledEngine
 from alphazero.network.eager_engine import EagerEngine
 from alphazero.network.engine_protocol import InferenceEngine
@@ -31,7 +32,7 @@ from alphazero.network.guarded_engine import GuardedEngine
 from alphazero.network.openvino_engine import OpenVinoEngine, has_openvino
 from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.network.simulated_engine import SimulatedEngine
-from alphazero.network.winograd_engine import WinogradEngine, instruction_set
+from alphazero.network.winograd_engine import WinogradEngine, counts_lines, instruction_set
 
 ENGINE_NAMES = ("auto", "eager", "frozen", "winograd", "openvino", "graphs", "compiled")
 
@@ -100,17 +101,21 @@ def make_engine(
 
 def usual_engine(network: PolicyValueNetwork, device: str, use_amp: bool) -> str:
     """Return what 'auto' stands for on `device` ("cpu", "cuda") where nothing is measured."""
-    small = network.architecture.config.filters <= _FILTERS_FOR_WINOGRAD
-    if device == "cpu" and small and instruction_set(use_amp) is not None:
+    architecture = network.architecture
+    suits = architecture.config.filters <= _FILTERS_FOR_WINOGRAD and counts_lines(architecture.winning_lines)
+    if device == "cpu" and suits and instruction_set(use_amp) is not None:
         return "winograd"
     return candidate_engines(device)[0]
 
 
-def candidate_engines(device: str) -> list[str]:
-    """Return the engines that 'auto' chooses from on `device` ("cpu", "cuda:0", ...), the usual winner first."""
+def candidate_engines(device: str, lines: tuple[Line, ...] = ()) -> list[str]:
+    """Return the engines that 'auto' chooses from on `device` ("cpu", "cuda:0", ...), the usual winner first.
+
+    lines: those that the network has planes of.
+    """
     if device.startswith("cuda"):
         return ["graphs", "eager"]
-    winograd = ["winograd"] if instruction_set(half=True) else []
+    winograd = ["winograd"] if instruction_set(half=True) and counts_lines(lines) else []
     openvino = ["openvino"] if has_openvino() else []
     return ["frozen", *winograd, *openvino, "eager"]
 

@@ -19,7 +19,7 @@ Axis letters: B batch, A actions, C planes, H rows, W columns, F filters.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -203,12 +203,13 @@ def build_network(game: Game, config: NetworkConfig) -> PolicyValueNetwork:
     lines = require_winning_lines(game, "network.line_planes") if config.line_planes else ()
     return PolicyValueNetwork(
         Architecture(
+            # A game's numbers may be NumPy's, of which json takes none.
             game=asked_name(game),
-            observation_shape=game.observation_shape,
-            num_actions=game.num_actions,
+            observation_shape=_shape(game.observation_shape),
+            num_actions=int(game.num_actions),
             plane_scale=tuple(float(scale) for scale in game.plane_scale),
             config=config,
-            winning_lines=lines,
+            winning_lines=_lines(lines),
         )
     )
 
@@ -231,7 +232,7 @@ def network_from_metadata(metadata: Mapping[str, str]) -> PolicyValueNetwork:
             num_actions=int(fields["num_actions"]),
             plane_scale=tuple(float(scale) for scale in fields["plane_scale"]),
             config=_network_config(fields["config"]),
-            winning_lines=tuple(tuple(map(int, line)) for line in fields.get("winning_lines", ())),
+            winning_lines=_lines(fields.get("winning_lines", ())),
         )
         return PolicyValueNetwork(architecture)
     except (KeyError, TypeError, ValueError) as error:
@@ -247,6 +248,10 @@ def _network_config(settings: Mapping[str, Any]) -> NetworkConfig:
     return NetworkConfig(**{name: types[name](value) for name, value in settings.items()})
 
 
-def _shape(numbers: list[int]) -> tuple[int, int, int]:
+def _shape(numbers: Iterable[int]) -> tuple[int, int, int]:
     planes, rows, columns = (int(number) for number in numbers)
     return planes, rows, columns
+
+
+def _lines(lines: Iterable[Iterable[int]]) -> tuple[Line, ...]:
+    return tuple(tuple(map(int, line)) for line in lines)

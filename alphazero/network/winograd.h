@@ -115,7 +115,8 @@ struct Tiles {
 // The planes of line_planes.py, beside those of an observation.
 class Inputs {
 public:
-    // lines: of `line_length` cells each, at most 15, one after the other; 0: no such planes.
+    // lines: of `line_length` cells each, at most 15, one after the other, at most 255 of them through a cell; 0: no
+    // such planes.
     Inputs(int planes, int cells, int line_length, const std::vector<std::int32_t>& lines)
         : observed_(planes), cells_(cells), length_(line_length), lines_(lines), stones_(cells) {
         if (length_ == 0) {

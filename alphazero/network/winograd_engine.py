@@ -8,6 +8,8 @@ Axis letters: F filters (outputs), C channels (inputs), N = H * W cells, A actio
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ import torch
 from torch import Tensor
 
 from alphazero.errors import UserError
+from alphazero.games.game import Line
 from alphazero.native_import import compiled_module
 from alphazero.network.engine_protocol import FloatArray, Observations, in_pieces
 from alphazero.network.folding import Folding, StateDict
@@ -32,6 +35,8 @@ _DOWN = torch.tensor(
 _ACROSS = torch.tensor(
     [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]], dtype=torch.float64
 )
+_MOST_CELLS = 15  # of a line
+_MOST_LINES = 255  # through a cell
 AnyArray = npt.NDArray[Any]
 
 
@@ -45,6 +50,14 @@ def instruction_set(half: bool) -> Any | None:
         return None
     here = (known for known in _native.instruction_sets() if half or known.word_channels == 1)
     return next(here, None)
+
+
+def counts_lines(lines: tuple[Line, ...]) -> bool:
+    """Return whether `winograd.h`, which counts in half bytes and bytes, computes the planes of such lines."""
+    through_cells = Counter(chain.from_iterable(lines))
+    return max(map(len, lines), default=0) <= _MOST_CELLS and all(
+        number <= _MOST_LINES for number in through_cells.values()
+    )
 
 
 class WinogradEngine:
@@ -69,6 +82,11 @@ class WinogradEngine:
             )
         architecture = network.architecture
         config = architecture.config
+        if not counts_lines(architecture.winning_lines):
+            raise UserError(
+                f"engine 'winograd' computes line_planes for winning lines of up to {_MOST_CELLS} cells, up to "
+                f"{_MOST_LINES} of them through a cell; use 'frozen' or 'auto'"
+            )
         planes, rows, columns = architecture.observation_shape
         self.max_batch = max_batch
         self.name = "winograd bfloat16" if instructions.word_channels == 2 else "winograd"

@@ -297,7 +297,9 @@ public:
         hidden_units_ = round_up(sizes.value_hidden, LANES);
         const std::size_t padded = tiles_.padded_cells();
         bytes_ = Buffer<std::uint8_t>(inputs_.size(planes_));
-        board_ = Buffer<Word>(padded * round_up(inputs_.planes(), WORD_CHANNELS) / WORD_CHANNELS + LANES);
+        // `stem` writes planes_ for the last cell, too, whatever follows it on so small a board.
+        board_ = Buffer<Word>(padded * round_up(inputs_.planes(), WORD_CHANNELS) / WORD_CHANNELS +
+                              std::max(LANES, 16));
         features_ = Buffer<float>(padded * sizes.filters);
         inner_ = Buffer<float>(padded * sizes.filters);
         words_ = Buffer<Word>(std::size_t(std::max(PLACES * tiles_.count(), cells_)) * sizes.filters / WORD_CHANNELS);

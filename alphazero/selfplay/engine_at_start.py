@@ -128,7 +128,8 @@ def measure_candidates(config: Config, weights: Weights, device: str, rows: int)
     def make(name: str) -> Any:
         return make_engine(name, network, device, inference.use_amp, inference.pinned_memory, max_batch=rows)
 
-    return choose_engine(candidate_engines(device), make, network, _positions(game, rows, config.run.seed))
+    names = candidate_engines(device, network.architecture.winning_lines)
+    return choose_engine(names, make, network, _positions(game, rows, config.run.seed))
 
 
 def _positions(game: Game, rows: int, seed: int) -> ByteArray:

@@ -12,7 +12,8 @@ from alphazero.benchmark.engine_speed import engine_choices
 from alphazero.benchmark.selfplay_speed import Ceiling, SelfPlaySpeed, cores_to_feed
 from alphazero.cli import main
 from alphazero.commands.measure_options import add_measure_arguments, measured_config
-from alphazero.config import Config, InferenceConfig
+from alphazero.config import Config, InferenceConfig, NetworkConfig
+from alphazero.games.connect_four import ConnectFour
 from alphazero.mcts import get_best_mcts_backend
 from alphazero.metrics.catalog import CATALOG
 
@@ -130,6 +131,17 @@ def test_the_configured_engine_is_measured_beside_those_that_auto_chooses_from()
     assert on_cpu[:2] == [("eager", False), ("frozen", False)]  # eager has no half precision there
     assert names("compiled", "cpu")[: len(on_cpu) + 1] == [*on_cpu, ("compiled", False)]
     assert names("simulated:t4", "cpu") == [("simulated:t4", False)]
+
+
+def test_an_engine_that_cannot_count_the_games_lines_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def names(line_planes: bool) -> set[str]:
+        config = Config(network=NetworkConfig(line_planes=line_planes))
+        return {choice.engine for choice in engine_choices(config, "cpu")}
+
+    found = names(line_planes=False)
+    monkeypatch.setattr(ConnectFour, "winning_lines", (tuple(range(17)),))
+    assert names(line_planes=False) == found
+    assert names(line_planes=True) == found - {"winograd"}
 
 
 def test_selfplay_is_measured_against_the_network_alone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from alphazero.evaluation.exhaustive import solve_game
+from alphazero.evaluation.exhaustive import perfect_moves, solve_game
 from alphazero.evaluation.solved_positions import SolvedPosition
+from alphazero.games.game import GameContractError
 from alphazero.games.registry import get_game
 from alphazero.games.tic_tac_toe import TicTacToe
 
@@ -39,3 +40,67 @@ def test_a_game_whose_positions_cannot_be_told_apart_is_not_solved() -> None:
             return [super().initial_state()]
 
     assert solve_game(Listed()) is None
+
+
+class TakeAway(TicTacToe):
+    """From 600 each player in turn takes 1, 2 or 3; a state is what is left, and who takes the last has won."""
+
+    name = "take_away"
+
+    def initial_state(self):  # type: ignore[no-untyped-def]
+        return 600
+
+    def legal_actions(self, state):  # type: ignore[no-untyped-def]
+        return list(range(min(state, 3)))
+
+    def step(self, state, action):  # type: ignore[no-untyped-def]
+        return state - action - 1
+
+    def terminal_value(self, state):  # type: ignore[no-untyped-def]
+        return None if state else -1.0
+
+
+def test_a_game_of_more_moves_than_python_has_calls_is_solved() -> None:
+    moves = perfect_moves(TakeAway())
+    assert moves is not None
+    # A multiple of four is lost, whatever is taken; else what is beyond one is to be taken.
+    assert moves == {left: (left % 4 - 1,) if left % 4 else (0, 1, 2) for left in range(1, 601)}
+
+
+def test_a_game_that_comes_back_to_a_position_is_an_error() -> None:
+    class PutsBack(TakeAway):
+        def step(self, state, action):  # type: ignore[no-untyped-def]
+            return 600 if state == 3 else state - 1
+
+    with pytest.raises(GameContractError, match="'take_away' comes back to a position"):
+        solve_game(PutsBack())
+
+
+class Pile:
+    """A state that equals no other, not even one of as many."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+class Piles(TakeAway):
+    """`TakeAway` from 6, with states of a class without `__eq__`."""
+
+    start = Pile(6)
+
+    def initial_state(self):  # type: ignore[no-untyped-def]
+        return self.start
+
+    def legal_actions(self, state):  # type: ignore[no-untyped-def]
+        return super().legal_actions(state.left)
+
+    def step(self, state, action):  # type: ignore[no-untyped-def]
+        return Pile(super().step(state.left, action))
+
+    def terminal_value(self, state):  # type: ignore[no-untyped-def]
+        return super().terminal_value(state.left)
+
+
+def test_a_game_whose_positions_are_not_known_again_is_not_solved() -> None:
+    assert solve_game(Piles()) is None
+    assert perfect_moves(Piles()) is None

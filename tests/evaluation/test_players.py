@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from alphazero.config import SearchConfig
+from alphazero.config import InferenceConfig, NetworkConfig, SearchConfig
+from alphazero.errors import UserError
+from alphazero.evaluation.agents import POLICY, PURE_MCTS, RANDOM, Agent, Setting, make_player
 from alphazero.evaluation.exhaustive import solve_game
 from alphazero.evaluation.players import (
     NetworkPlayer,
@@ -18,6 +20,7 @@ from alphazero.evaluation.players import (
     RandomPlayer,
 )
 from alphazero.evaluation.rollouts import RandomRollouts, next_random, random_below
+from alphazero.games.connect_four import ConnectFour
 from alphazero.games.game import ByteArray, Game, PythonStates
 from alphazero.games.registry import get_game
 from alphazero.mcts.search import Evaluator, LogitArray
@@ -110,6 +113,19 @@ def test_the_reader_agrees_with_the_plain_rules_beyond_one_arena(connect_four: G
         assert actions[offsets[row] : offsets[row + 1]].tolist() == connect_four.legal_actions(state)
         connect_four.encode(state, expected)
         np.testing.assert_array_equal(observations[row], expected)
+
+
+@pytest.mark.parametrize("kind", [RANDOM, POLICY, "network", PURE_MCTS])
+def test_without_native_rules_nobody_asks_for_them(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(game: Game, num_trees: int) -> None:
+        raise UserError("built but cannot be loaded")
+
+    monkeypatch.setattr(ConnectFour, "native_states", fail)
+    agent = Agent(kind, kind, "connect_four", network=NetworkConfig(blocks=0, filters=4))
+    search = SearchConfig(simulations=8, native_rules=False)
+    player = make_player(agent, Setting(search, InferenceConfig(device="cpu"), pure_mcts_simulations=8))
+    moves = player.choose_moves([(3, 3, 3, 3, 3, 3), ()], streams(2))
+    assert moves[0] in {0, 1, 2, 4, 5, 6} and moves[1] in range(7)
 
 
 def test_rollouts_are_for_the_player_to_move() -> None:

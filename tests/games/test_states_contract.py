@@ -129,7 +129,7 @@ def test_report_names_the_moves_from_the_start() -> None:
         check_states(game, SwapsPlanes(game, 1))
 
 
-@pytest.mark.parametrize("actions", [[9], [-1, 3], [0, 500_000_000]])
+@pytest.mark.parametrize("actions", [[9], [-1, 3], [0, 500_000_000], [0, -5, 2], [0, 99, 2]])
 def test_actions_that_would_be_read_beyond_the_networks_answers_are_refused(actions: list[int]) -> None:
     class Wild(TicTacToe):
         def legal_actions(self, state: Any) -> list[int]:
@@ -138,4 +138,14 @@ def test_actions_that_would_be_read_beyond_the_networks_answers_are_refused(acti
     states = PythonStates(Wild(), 1)
     one, offsets, found = np.zeros(1, np.int32), np.zeros(2, np.int32), np.zeros(9, np.int32)
     with pytest.raises(GameContractError, match="not all from 0 to 8"):
+        states.legal_actions(one, one, offsets, found)
+
+
+def test_more_actions_than_there_is_room_for_are_refused() -> None:
+    class Generous(TicTacToe):
+        max_legal_actions = 3
+
+    states = PythonStates(Generous(), 1)
+    one, offsets, found = np.zeros(1, np.int32), np.zeros(2, np.int32), np.zeros(9, np.int32)
+    with pytest.raises(GameContractError, match="or more than 3; try the game"):
         states.legal_actions(one, one, offsets, found)

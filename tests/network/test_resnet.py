@@ -1,13 +1,17 @@
 """The network's shapes, its scale, its start, and what a weights file says about it."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from alphazero.config import NetworkConfig
 from alphazero.errors import UserError
+from alphazero.games.contract import check_attributes
 from alphazero.games.registry import get_game
+from alphazero.games.tic_tac_toe import TicTacToe
 from alphazero.network.resnet import (
     Architecture,
     PolicyValueNetwork,
@@ -64,6 +68,20 @@ def test_metadata_rebuilds_the_same_architecture() -> None:
         assert rebuilt.architecture == network.architecture
         assert rebuilt.architecture.config.position_bias is position_bias
         assert list(rebuilt.state_dict()) == list(network.state_dict())
+
+
+def test_metadata_of_a_game_whose_numbers_are_numpys() -> None:
+    class Counted(TicTacToe):
+        num_actions = np.int64(9)  # type: ignore[assignment]
+        observation_shape = (np.int32(2), np.int64(3), np.uint8(3))  # type: ignore[assignment]
+        plane_scale = (np.float32(1.0), np.int64(1))  # type: ignore[assignment]
+        winning_lines = tuple(tuple(np.array(line)) for line in TicTacToe.winning_lines)
+
+    check_attributes(Counted())
+    config = replace(SMALL, line_planes=True)
+    assert network_metadata(build_network(Counted(), config)) == network_metadata(
+        build_network(TicTacToe(), config)
+    )
 
 
 def test_metadata_from_before_there_were_position_biases_means_a_network_without() -> None:

@@ -8,11 +8,12 @@ import torch
 
 from alphazero.config import NetworkConfig
 from alphazero.errors import UserError
-from alphazero.games.game import Game
+from alphazero.games.game import Game, Line, winning_lines
 from alphazero.games.registry import get_game
+from alphazero.games.tic_tac_toe import TicTacToe
 from alphazero.network import winograd_engine
 from alphazero.network.engines import candidate_engines, make_engine, usual_engine
-from alphazero.network.resnet import PolicyValueNetwork, build_network
+from alphazero.network.resnet import Architecture, PolicyValueNetwork, build_network
 from alphazero.network.winograd_engine import WinogradEngine, instruction_set
 
 SETS = [] if winograd_engine._native is None else winograd_engine._native.instruction_sets()
@@ -96,12 +97,75 @@ def test_boards_of_every_size_and_heads_of_any(
 
 
 @every_instruction_set
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 3, 1), (1, 3, 2), (3, 3, 1), (17, 1, 2)], ids=str)
+def test_boards_smaller_than_a_vector(
+    name: str, shape: tuple[int, int, int], engine_of: Callable[[str, PolicyValueNetwork], WinogradEngine]
+) -> None:
+    # (1, 3, 1) and (1, 3, 2): what is written for the last cell would end beyond the board's memory of AVX2, where
+    # only a sanitizer sees it.
+    architecture = Architecture("small", shape, 3, (1.0,) * shape[0], NetworkConfig(blocks=1, filters=8))
+    torch.manual_seed(0)
+    network = PolicyValueNetwork(architecture).eval()
+    inputs = np.random.default_rng(0).integers(0, 2, (30, *shape), dtype=np.uint8)
+    assert_computes(engine_of(name, network), network, inputs, name == "avx512_bf16")
+
+
+@every_instruction_set
 def test_a_network_without_blocks(
     name: str, engine_of: Callable[[str, PolicyValueNetwork], WinogradEngine]
 ) -> None:
     game = get_game("connect_four")
     network = trained_looking_network(game, NetworkConfig(blocks=0, filters=16, line_planes=True))
     assert_computes(engine_of(name, network), network, positions(game, 20), name == "avx512_bf16")
+
+
+def in_a_row(cells: int, lines: tuple[Line, ...]) -> Game:
+    """Return a game, of which a network alone makes use, of so many cells in a row and of `lines`."""
+
+    class InARow(TicTacToe):
+        name = "in_a_row"
+        num_actions = cells
+        observation_shape = (2, 1, cells)
+        winning_lines = lines
+
+    return InARow()
+
+
+FIFTEEN_CELLS = in_a_row(16, (tuple(range(15)), tuple(range(1, 16))))
+SEVENTEEN_CELLS = in_a_row(17, (tuple(range(17)),))
+# A star: all lines go through the first cell.
+LINES_OF_A_BYTE = in_a_row(256, tuple((0, cell) for cell in range(1, 256)))
+LINES_BEYOND_A_BYTE = in_a_row(257, tuple((0, cell) for cell in range(1, 257)))
+WITH_LINES = NetworkConfig(blocks=0, filters=16, line_planes=True)
+
+
+@every_instruction_set
+@pytest.mark.parametrize("game", [FIFTEEN_CELLS, LINES_OF_A_BYTE], ids=["15 cells", "255 lines"])
+def test_lines_as_long_and_as_many_as_are_counted(
+    name: str, game: Game, engine_of: Callable[[str, PolicyValueNetwork], WinogradEngine]
+) -> None:
+    network = trained_looking_network(game, WITH_LINES)
+    assert usual_engine(network, "cpu", False) == "winograd"
+    cells = game.num_actions
+    # All stones one player's, or the other's, but for the first cell or the last, and a board of both players'.
+    inputs = np.zeros((5, *game.observation_shape), np.uint8)
+    for row, plane, empty in ((0, 0, 0), (1, 1, 0), (2, 0, cells - 1), (3, 1, cells - 1)):
+        inputs[row, plane] = np.arange(cells) != empty
+    inputs[4] = positions(game, 1)
+    assert_computes(engine_of(name, network), network, inputs, name == "avx512_bf16")
+
+
+@needs_code
+@pytest.mark.parametrize("game", [SEVENTEEN_CELLS, LINES_BEYOND_A_BYTE], ids=["17 cells", "256 lines"])
+def test_lines_beyond_what_is_counted_are_refused_and_auto_does_without(game: Game) -> None:
+    network = trained_looking_network(game, WITH_LINES)
+    with pytest.raises(UserError, match="lines of up to 15 cells, up to 255 of them through a cell"):
+        make_engine("winograd", network, device="cpu")
+    assert "winograd" not in candidate_engines("cpu", winning_lines(game))
+    assert usual_engine(network, "cpu", False) == "frozen"
+    without = trained_looking_network(game, NetworkConfig(blocks=0, filters=16))
+    assert usual_engine(without, "cpu", False) == "winograd"
+    make_engine("winograd", without, device="cpu")
 
 
 @needs_code
