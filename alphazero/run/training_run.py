@@ -392,7 +392,9 @@ class TrainingRun:
         self._sampling.bit_generator.state = checkpoint.state["sampling"]
         self._sampling_state = checkpoint.state["sampling"]
         self._earlier_s = self.counters.run_time_s
-        self._curve_points = int(checkpoint.state["curve_points"])
+        # Of a run whose limits were raised there are points to come again.
+        due = int(self._fraction_done() * self.config.evaluation.curve_points) + 1
+        self._curve_points = min(int(checkpoint.state["curve_points"]), due)
         remove_points_after(self.counters.steps, self.run_folder)
         self.progress.note(
             f"going on from step {self.counters.steps} ({self.counters.positions} positions), {latest}"

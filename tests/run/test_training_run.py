@@ -79,6 +79,16 @@ def test_points_of_a_curve_that_the_run_did_not_come_through_are_removed(tmp_pat
     assert [path.name for path in weights.iterdir()] == ["step-00000000.safetensors"]
 
 
+def test_a_run_that_goes_on_after_its_limit_was_raised_has_points_of_all_of_it(tmp_path: Path) -> None:
+    part = replace(TINY_RUN, training=replace(TINY_RUN.training, max_steps=3))
+    assert train(part, tmp_path) == 0
+    before = sorted((tmp_path / "weights").iterdir())
+    assert train(TINY_RUN, tmp_path) == 0
+    added = [path for path in sorted((tmp_path / "weights").iterdir()) if path not in before]
+    steps = CheckpointStore(tmp_path).load().state["counters"]["steps"]
+    assert len(added) >= 3 and added[-1].stem == step_name(steps)
+
+
 def test_a_point_of_a_curve_counts_the_time_that_was_lost(tmp_path: Path) -> None:
     part = replace(TINY_RUN, training=replace(TINY_RUN.training, max_steps=3))
     assert train(part, tmp_path) == 0
