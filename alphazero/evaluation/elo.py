@@ -9,7 +9,7 @@ half the draws, as a share of the games.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,9 +148,18 @@ def rating_list(
     players = sorted(
         {name for pairing in pairings for name in (pairing.first, pairing.second)} | set(anchors)
     )
-    below = _scored_against(pairings, anchors)  # those that an anchor's chain of points leads to
-    above = _scored_against([_turned(pairing) for pairing in pairings], anchors)
-    connected = _connected(pairings, anchors)
+    took_points = [
+        (taker, giver)
+        for pairing in pairings
+        for taker, giver, wins in (
+            (pairing.first, pairing.second, pairing.wins),
+            (pairing.second, pairing.first, pairing.losses),
+        )
+        if wins + pairing.draws > 0
+    ]
+    gave_points = [(giver, taker) for taker, giver in took_points]
+    below, above = _reached(anchors, took_points), _reached(anchors, gave_points)
+    connected = _reached(anchors, took_points + gave_points)
     free = [name for name in players if name in connected and name not in anchors]
     games, points = _game_tables(players, pairings, virtual_draws)
     ratings, deviations = _most_likely(players, free, anchors, games, points)
@@ -165,43 +174,12 @@ def rating_list(
     return sorted(result, key=lambda entry: math.inf if entry.rating is None else -entry.rating)
 
 
-def _connected(pairings: Sequence[Pairing], anchors: Mapping[str, float]) -> set[str]:
-    """Return the players that a chain of games joins to an anchor, anchors included."""
-    reached = set(anchors)
-    while True:
-        wider = reached | {
-            name
-            for pairing in pairings
-            if pairing.wins + pairing.draws + pairing.losses > 0
-            and (pairing.first in reached or pairing.second in reached)
-            for name in (pairing.first, pairing.second)
-        }
-        if wider == reached:
-            return reached
-        reached = wider
-
-
-def _scored_against(pairings: Sequence[Pairing], anchors: Mapping[str, float]) -> set[str]:
-    """Return the anchors, the players that they took points from, those that these took points from, and so on."""
-    reached = set(anchors)
-    while True:
-        wider = reached | {
-            loser
-            for pairing in pairings
-            for winner, loser, points in (
-                (pairing.first, pairing.second, pairing.wins + pairing.draws),
-                (pairing.second, pairing.first, pairing.losses + pairing.draws),
-            )
-            if winner in reached and points
-        }
-        if wider == reached:
-            return reached
-        reached = wider
-
-
-def _turned(pairing: Pairing) -> Pairing:
-    """Return the pairing as if every game had ended the other way round."""
-    return Pairing(pairing.first, pairing.second, pairing.losses, pairing.draws, pairing.wins)
+def _reached(start: Iterable[str], steps: Sequence[tuple[str, str]]) -> set[str]:
+    """Return `start` and all that steps (from, to) lead to from there."""
+    reached = set(start)
+    while newly := {end for begin, end in steps if begin in reached} - reached:
+        reached |= newly
+    return reached
 
 
 def _game_tables(

@@ -155,11 +155,8 @@ class Chronicle:
         row: dict[str, float | None] = {}
         if with_rates:
             row = self._metrics.row(selfplay, ())
-            for name in (
-                "simulations_per_second",
-                "evaluations_per_second",
-            ):  # only actor processes count them
-                del row[name]
+            for name in ("simulations_per_second", "evaluations_per_second"):
+                del row[name]  # only actor processes count them
         counters = self.counters
         row |= {
             "games": counters.games,
