@@ -184,7 +184,8 @@ class TrainingConfig:
     replay_ratio: float = 4.0  # positions trained / positions generated, held by counting
     min_positions: int = 5_000  # positions generated before the first step
     # So many positions at the start are searched with equal priors and values of 0: an untrained network says
-    # no more than that, but takes thirty times as long. 0: ask it nevertheless (paper)
+    # no more than that, but takes thirty times as long. No more than there are after a fifth of max_minutes. 0: ask
+    # it nevertheless (paper)
     untrained_positions: int = 0
     untrained_replay_ratio: float = 4.0  # replay ratio of these, all of it before the first weights play
     positions: int = 200_000  # the run ends when self-play has generated so many positions ...

@@ -144,6 +144,7 @@ def resolve_config(
         raise UserError("command line: the hardware profile is chosen with --profile NAME, not with --set")
     if profile == AUTO_PROFILE:
         profile = profile_of_experiment
+        _require_profile_there(profile, experiment)
     if hardware is None and profile != NO_PROFILE:
         hardware = probe_hardware()
     explicit = {**experiment_layer, **command_line}
@@ -301,6 +302,16 @@ def _find_profile(profile: str, hardware: Hardware | None, device: str) -> tuple
         return name, profile_path(name), reason
     path = profile_path(profile)
     return path.stem, path, f"hardware profile '{path.stem}', as requested"
+
+
+def _require_profile_there(profile: str, experiment: Path | None) -> None:
+    """Raise UserError if an experiment is for a profile that is none of those shipped, as one of `autotune` is."""
+    if profile.endswith(".toml") or profile in (AUTO_PROFILE, SHIPPED_PROFILE, NO_PROFILE, *profile_names()):
+        return
+    raise UserError(
+        f"{experiment}: hardware_profile is {profile!r}, which is no shipped one ({', '.join(profile_names())}); add "
+        "--profile none to take its settings as they are, or --profile FILE.toml"
+    )
 
 
 def _profile_layer(path: Path) -> Layer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +29,17 @@ def read_document(path: Path, name: str, number: int, keys: Sequence[str], comma
     if missing:
         raise UserError(f"{path} is no {name}, it has no {', '.join(missing)}; give a file of `{command}`")
     return document
+
+
+def write_document(document: Mapping[str, Any], path: Path) -> None:
+    """Write what a session measured whole or not at all; UserError if that cannot be done."""
+    temporary = path.with_name(path.name + ".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}); make room there and run the same command "
+            "again: what was measured is kept"
+        ) from error

@@ -21,3 +21,10 @@ def require_writable(folder: Path, advice: str) -> None:
         probe.unlink()
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}; {advice}") from error
+
+
+def require_writable_file(file: Path, advice: str) -> None:
+    """See that `file` can be written, as `require_writable` does for a folder."""
+    if file.is_dir():
+        raise UserError(f"{file} is a folder, and a file is to be written there; {advice}")
+    require_writable(file.parent, advice)

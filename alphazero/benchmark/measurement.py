@@ -6,7 +6,6 @@ again from it, anywhere and later. `summary` does that.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -240,20 +239,6 @@ class Measurement:
 def full_name(phases: Sequence[Phase]) -> str:
     """Return the name of the variant with all phases."""
     return f"{LADDER}/{phases[-1].name}"
-
-
-def write_document(document: dict[str, Any], path: Path) -> None:
-    """Write `document` whole or not at all; UserError if that cannot be done."""
-    temporary = path.with_name(path.name + ".new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}); make room there and run the same command "
-            "again: the windows measured are kept"
-        ) from error
 
 
 def read_measurements(path: Path) -> dict[str, Any]:

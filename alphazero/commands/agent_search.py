@@ -1,8 +1,12 @@
-"""How an agent named on the command line searches: as its run did, as a file says, or as the paper."""
+"""How an agent named on the command line searches: as its run did, as a file says, or as the paper.
+
+A run may come from another machine: what it names and this one lacks is replaced by what serves here.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from alphazero.config import Config, SearchConfig
@@ -11,7 +15,9 @@ from alphazero.config_loading import load_config
 from alphazero.errors import UserError
 from alphazero.evaluation.agents import Agent
 from alphazero.games.registry import is_game
-from alphazero.run.run_files import run_config
+from alphazero.mcts import usable_backend
+from alphazero.network.engines import resolve_device
+from alphazero.run.run_files import CONFIG_NAME, run_config, with_backend
 
 
 def add_config_option(parser: argparse.ArgumentParser) -> None:
@@ -43,8 +49,22 @@ def search_of(agent: Agent, file: Path | None) -> tuple[SearchConfig, str]:
     return config.search, f"as {file} says"
 
 
+def results_config(folder: Path) -> Config:
+    """Return the configuration of the run whose results `folder` holds, as `load_run_config` does."""
+    if not (folder / CONFIG_NAME).exists():
+        raise UserError(
+            f"{folder} holds no run's results (no {CONFIG_NAME}); give a folder such as "
+            "results/MACHINE/cpu/train/connect_four_seed0"
+        )
+    return load_run_config(folder / CONFIG_NAME)
+
+
 def load_run_config(file: Path) -> Config:
-    """Return the configuration of a run, also of an older version's; UserError if `file` is not one."""
+    """Return the configuration of a run, also of an older version's, as this machine can follow it.
+
+    Its tree backend is the best one here where the run's own does not work here: all give the same trees. UserError if
+    `file` is not a run's configuration.
+    """
     if "run.game" not in layer_from_toml(
         file
     ):  # every run's says it; an experiment or a profile has no need to
@@ -52,4 +72,22 @@ def load_run_config(file: Path) -> Config:
             f"{file} is no run's configuration (it lacks run.game); give config.toml of a run's folder, or a file from "
             "`alphazero config --out`"
         )
-    return load_config(file)
+    config = load_config(file)
+    try:
+        backend = usable_backend(config.search.mcts_backend)
+    except UserError:
+        backend = usable_backend("auto")
+    return with_backend(config, backend)
+
+
+def device_here(device: str) -> str:
+    """Return the torch device that a run's `inference.device` means here: "auto"'s, with a warning, if it is not here.
+
+    UserError for what is no device at all.
+    """
+    try:
+        return str(resolve_device(device))
+    except UserError as error:
+        instead = str(resolve_device("auto"))
+        print(f"warning: of the run: {error}; it is {instead} here", file=sys.stderr, flush=True)
+        return instead

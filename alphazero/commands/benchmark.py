@@ -96,10 +96,13 @@ def _add_measuring_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _measure(arguments: argparse.Namespace) -> int:
-    from alphazero.benchmark.measurement import RealMeasurer, write_document
+    from alphazero.benchmark.measurement import RealMeasurer
     from alphazero.benchmark.session import one_measurement_at_a_time, print_line
     from alphazero.benchmark.variants import LADDER, READINGS, variants_of_phase
+    from alphazero.documents import write_document
+    from alphazero.folders import require_writable_file
 
+    require_writable_file(arguments.out, "choose another --out")
     phases = _phases(arguments.phases)
     only = arguments.only
     if only is not None and only not in [phase.name for phase in phases]:

@@ -11,7 +11,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from alphazero.commands.agent_search import add_config_option, load_run_config, search_of
+from alphazero.commands.agent_search import (
+    add_config_option,
+    device_here,
+    load_run_config,
+    results_config,
+    search_of,
+)
 from alphazero.commands.seed_option import add_seed_option
 from alphazero.commands.workers_option import add_workers_option, worker_count
 from alphazero.config import Config, EvaluationConfig
@@ -33,7 +39,7 @@ from alphazero.network.engines import resolve_device
 _EPILOG = """examples:
   alphazero evaluate model.safetensors --against random pure_mcts earlier.safetensors
   alphazero evaluate untrained:connect_four --simulations 100 --positions-per-set 50 --json
-  alphazero evaluate --run results/MACHINE/cpu/train/connect_four"""
+  alphazero evaluate --run results/MACHINE/cpu/train/connect_four_seed0"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"simulations a move, without root noise, at temperature 0 (default: {defaults.simulations})",
     )
-    parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument(
+        "--device", help="auto, cpu, cuda or cuda:N (default: the run's; of a CHECKPOINT auto)"
+    )
     add_config_option(parser)
     add_workers_option(parser)
     add_seed_option(parser, "openings and random players", default=None)  # of --run: the run's
@@ -139,7 +147,8 @@ def _run_run(arguments: argparse.Namespace) -> int:
             "--run decides itself what is evaluated: leave out --against, --positions and --no-positions, "
             "or evaluate a CHECKPOINT"
         )
-    config = _with_arguments(load_run_config(arguments.config or arguments.run / "config.toml"), arguments)
+    config = results_config(arguments.run) if arguments.config is None else load_run_config(arguments.config)
+    config = _with_arguments(config, arguments)
     out = arguments.out or arguments.run / "evaluation"
     require_writable(out, "choose another --out")
     workers = worker_count(arguments, config.inference.device)
@@ -237,11 +246,12 @@ def _with_arguments(config: Config, arguments: argparse.Namespace) -> Config:
         "pure_mcts_simulations": arguments.pure_mcts_simulations,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    device = resolve_device(arguments.device or config.inference.device)
+    given = arguments.device
+    device = device_here(config.inference.device) if given is None else str(resolve_device(given))
     return replace(
         config,
         evaluation=replace(config.evaluation, **changes),
-        inference=replace(config.inference, device=str(device)),
+        inference=replace(config.inference, device=device),
         run=config.run if arguments.seed is None else replace(config.run, seed=arguments.seed),
     )
 

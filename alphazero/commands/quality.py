@@ -63,15 +63,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _measure(arguments: argparse.Namespace) -> int:
     from alphazero.benchmark.session import one_measurement_at_a_time, print_line
+    from alphazero.documents import write_document
     from alphazero.evaluation.workers import WorkerPool
+    from alphazero.folders import require_writable_file
     from alphazero.hardware.host import probe_cpu
     from alphazero.hardware.probe import probe_hardware
     from alphazero.network.engines import resolve_device
     from alphazero.network.frozen_engine import computes_in_bfloat16
-    from alphazero.quality.session import Bench, Session, positions_of, write_document
+    from alphazero.quality.session import Bench, Session, positions_of
     from alphazero.source_meaning import meaning_hash
     from alphazero.workflow import evaluation_sources, training_source_hash
 
+    require_writable_file(arguments.out, "choose another --out")
     files = arguments.files or _root() / "workflow/quality"
     plan = _plan(arguments, files)
     variants = _variants(arguments, files)

@@ -1,4 +1,4 @@
-"""`alphazero rate RUN_FOLDER`: a rating list of a run's checkpoints, with anchors."""
+"""`alphazero rate RESULTS_FOLDER`: a rating list of a run's checkpoints, with anchors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUMMARY = "rate a run's checkpoints against random play, pure MCTS of several bu
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options to `parser`."""
-    parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="results of a training run")
+    parser.add_argument("run_folder", type=Path, metavar="RESULTS_FOLDER", help="results of a training run")
     for option, default, meaning in (
         ("points", 6, "checkpoints of the run"),
         ("games", 40, "games of each match, two from each opening"),
@@ -44,20 +44,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="FOLDER",
-        help="where ratings.json, tables, the picture and the page go (default: ratings in the run folder)",
+        help="where ratings.json, tables, the picture and the page go (default: ratings in that folder)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Play, write the list and print it; return 0."""
+    from alphazero.commands.agent_search import device_here, results_config
     from alphazero.commands.evaluate import ProgressLines
-    from alphazero.config_loading import load_config
     from alphazero.evaluation.agents import Setting
     from alphazero.evaluation.files import match_row, rating_rows_of
     from alphazero.evaluation.rate import PURE_MCTS_BUDGETS, pairs_of, players_of, rate_run
     from alphazero.evaluation.workers import WorkerPool
     from alphazero.folders import require_writable
-    from alphazero.network.engines import resolve_device
     from alphazero.report.ratings_page import rating_table, write_ratings
 
     budgets = arguments.pure_mcts or list(PURE_MCTS_BUDGETS)
@@ -68,10 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(f"--{option.replace('_', '-')} is {value}; it must be at least {smallest}")
     if min(budgets) < 1:
         raise UserError(f"--pure-mcts {min(budgets)}: a search has at least 1 simulation")
-    config = load_config(arguments.run_folder / "config.toml")
+    config = results_config(arguments.run_folder)
     out = arguments.out or arguments.run_folder / "ratings"
     require_writable(out, "choose another --out")
-    device = str(resolve_device(config.inference.device))
+    device = device_here(config.inference.device)
     setting = Setting(
         search=replace(config.search, simulations=arguments.simulations or config.evaluation.simulations),
         inference=replace(config.inference, device=device),

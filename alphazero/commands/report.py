@@ -1,4 +1,4 @@
-"""`alphazero report RUN_FOLDER`: the page of a training run, from the files that the run left."""
+"""`alphazero report RESULTS_FOLDER`: the page of a training run, from the files that the run left."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SUMMARY = "write the self-contained HTML page of a training run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="folder of a training run")
+    parser.add_argument("run_folder", type=Path, metavar="RESULTS_FOLDER", help="folder of a training run")
     parser.add_argument(
         "--out",
         type=Path,
         metavar="FILE.html",
-        help="where to write the page (default: report.html in the run folder)",
+        help="where to write the page (default: report.html in that folder)",
     )
     parser.add_argument(
         "--parts",
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--log",
         type=Path,
         metavar="FILE",
-        help="log whose end the page shows (default: train.log in the run folder)",
+        help="log whose end the page shows (default: none)",
     )
 
 

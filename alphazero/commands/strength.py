@@ -1,4 +1,4 @@
-"""`alphazero strength RUN_FOLDER ...`: how long it took until the agent was that strong."""
+"""`alphazero strength RESULTS_FOLDER ...`: how long it took until the agent was that strong."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run_folders",
         type=Path,
         nargs="+",
-        metavar="RUN_FOLDER",
+        metavar="RESULTS_FOLDER",
         help="results of training runs of one game, such as those of several seeds",
     )
     parser.add_argument(
@@ -51,19 +51,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="FOLDER",
-        help="where strength.json, tables, pictures and the page go (default: strength in the first run folder)",
+        help="where strength.json, tables, pictures and the page go (default: strength in the first of them)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate the runs at moments along their way, write what came out and print the table; return 0."""
+    from alphazero.commands.agent_search import device_here, results_config
     from alphazero.commands.evaluate import ProgressLines
-    from alphazero.config_loading import load_config
     from alphazero.evaluation.run import Session, solved_positions_of
     from alphazero.evaluation.strength import ERRORS, FORMAT, measure_strength, strength_record
     from alphazero.evaluation.workers import WorkerPool
     from alphazero.folders import require_writable
-    from alphazero.network.engines import resolve_device
     from alphazero.report.strength_page import render_strength_page, time_table, write_strength_parts
 
     errors = _errors(arguments) or list(ERRORS)
@@ -72,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(
                 f"--{option.replace('_', '-')} is {getattr(arguments, option)}; it must be at least {least}"
             )
-    configs = [load_config(folder / "config.toml") for folder in arguments.run_folders]
+    configs = [results_config(folder) for folder in arguments.run_folders]
     games = {config.run.game for config in configs}
     if len(games) > 1:
         raise UserError(f"the runs play different games ({', '.join(sorted(games))}); give runs of one game")
@@ -85,10 +84,13 @@ def run(arguments: argparse.Namespace) -> int:
         )
     positions, note = solved_positions_of(first.run.game, arguments.positions_per_set)
     if not positions:
-        raise UserError(note)
+        raise UserError(
+            f"time to strength is told by solved positions, and there are none ({note}); `alphazero rate` compares a "
+            "run's checkpoints by matches"
+        )
     out = arguments.out or arguments.run_folders[0] / "strength"
     require_writable(out, "choose another --out")
-    device = str(resolve_device(first.inference.device))
+    device = device_here(first.inference.device)
     with WorkerPool(worker_count(arguments, device)) as pool:
         runs = []
         for folder, config in zip(arguments.run_folders, configs, strict=True):

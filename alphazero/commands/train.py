@@ -34,7 +34,8 @@ RESULT_FILES = (
 )
 RESULT_FOLDERS = ("weights", "tensorboard")
 # What `evaluate` and `report` make of them.
-MADE_OF_RESULTS = ("evaluation", "tables")
+TABLES_NAME = "tables"
+MADE_OF_RESULTS = ("evaluation", TABLES_NAME)
 REPORT_NAME = "report.html"
 
 
@@ -249,7 +250,7 @@ def _evaluate(out: Path) -> int:
 
     for command, words in (
         (evaluate, ["--run", str(out)]),
-        (report, [str(out)]),
+        (report, [str(out), "--parts", str(out / TABLES_NAME)]),
     ):
         parser = argparse.ArgumentParser()
         command.add_arguments(parser)

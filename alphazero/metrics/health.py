@@ -43,6 +43,15 @@ class Reading:
 
 RANGES = (
     HealthyRange(
+        "training_steps",
+        1,
+        None,
+        "the run ended before the first training step; lower training.min_positions and training.untrained_positions, "
+        "or raise training.max_minutes or training.positions",
+        "",
+        "a network that has never learned says nothing",
+    ),
+    HealthyRange(
         "policy_entropy",
         0.1,
         None,

@@ -10,7 +10,6 @@ A training that is there is not done again, so a session that was stopped goes o
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -41,7 +40,6 @@ from alphazero.quality.plan import (
 )
 from alphazero.quality.statistics import FloatArray
 from alphazero.quality.trainings import Training, train_all
-from alphazero.training.durable import write_durably
 
 FORMAT = 1  # of quality.json
 FEWEST_RUNS = 2
@@ -232,13 +230,6 @@ class Session:
         comparison = comparisons.get(variant.name)
         record["comparison"] = None if comparison is None else _comparison_record(comparison)
         return record
-
-
-def write_document(document: Mapping[str, Any], path: Path) -> None:
-    """Write what a session found, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_durably(path.with_suffix(".new"), (json.dumps(document, indent=1) + "\n").encode())
-    path.with_suffix(".new").replace(path)
 
 
 def positions_of(game: str, plan: Plan) -> list[SolvedPosition]:

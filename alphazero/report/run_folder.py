@@ -63,7 +63,7 @@ class RunData:
 
 
 def read_run_folder(folder: Path, log: Path | None = None) -> RunData:
-    """Return everything that `folder` has; `log` is a log file elsewhere (default: train.log inside).
+    """Return everything that `folder` has; `log` is a log file.
 
     Raises:
         UserError: no such folder, or nothing in it that a run writes.
@@ -102,7 +102,7 @@ def read_run_folder(folder: Path, log: Path | None = None) -> RunData:
             read_table("evaluation/learning_curve_sets.csv", SET_CURVE_COLUMNS), metrics
         ),
         solved_note=str(evaluation.get("solved_positions_note") or ""),
-        log_tail=_read_tail(folder / "train.log" if log is None else log),
+        log_tail=() if log is None else _read_tail(log),
         problems=(),
         health=read("health.json", _read_health),
     )

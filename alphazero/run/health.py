@@ -56,10 +56,12 @@ def measure_health(config: Config, run_folder: Path) -> dict[str, float | None]:
     health: dict[str, float | None] = dict(late_means(run_folder / CSV_NAME))
     counters = checkpoint.state["counters"]
     training = config.training
-    owed = replay_ratio_gate(training).steps_earned(int(counters["positions"]))
+    gate = replay_ratio_gate(training, int(counters.get("untrained_ended_at", 0)))
+    owed = gate.steps_earned(int(counters["positions"]))
     if training.max_steps:
         owed = min(owed, training.max_steps)  # a run that its steps ended
     steps = int(counters["steps"]) - int(counters.get("final_steps", 0))  # a final network's were never owed
+    health["training_steps"] = steps
     health["steps_share"] = steps / owed if owed else None
     versions = health["weights_staleness_versions"]
     if versions is not None and counters["positions"]:

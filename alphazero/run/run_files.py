@@ -32,6 +32,7 @@ class Counters:
     run_time_s: float = 0.0
     launches: int = 0  # how often self-play was started, after growth of its network included
     final_steps: int = 0  # of these, those of the final network (training.final_minutes)
+    untrained_ended_at: int = 0  # positions at which the clock ended play without a network; 0: it did not
 
 
 def with_backend(config: Config, mcts_backend: str) -> Config:

@@ -65,6 +65,7 @@ from alphazero.training.replay_ratio import planned_steps, replay_ratio_gate
 from alphazero.training.run_lock import RunLock
 from alphazero.training.weights_file import save_weights
 
+MOST_UNTRAINED_SHARE = 0.2  # of training.max_minutes
 BACKLOG_STEPS = 50  # training steps owed at which self-play is paused until the learner has caught up
 FINAL_RATE_SHARE = 0.5  # of training.learning_rate: a network that has learned is not to be shaken up
 POLL_S = 0.05  # longest wait for a game when no training step is owed
@@ -187,19 +188,22 @@ class TrainingRun:
         next_log = time.monotonic() + self.config.run.log_every_seconds
         stage_end = self._stage_end()
         while self._fraction_done() < stage_end and not self._stop_asked.is_set():
+            self._limit_untrained_play()
             owed = self.gate.steps_allowed(counters.positions, counters.steps)
             with metrics.learner_time("time_positions"):
                 episodes = pool.take_episodes(timeout=0.0 if owed else POLL_S)
             for episode in episodes:
                 self._store(episode, metrics)
-            behind = owed > BACKLOG_STEPS
+            first_steps = self.gate.steps_of_untrained
+            # What was played without a network is learned before one plays.
+            behind = owed > BACKLOG_STEPS or (owed > 0 and counters.steps < first_steps)
             pool.pause(behind)
             self.learner.threads = self._cores if behind else training.threads
             if owed:
                 self._train_step(self.learner, batches, metrics, self._fraction_learned())
                 self._sampling_state = batches.random_state
                 counters.steps = (self._steps_before_growth or 0) + self.learner.steps
-                if counters.steps % training.publish_every_steps == 0:
+                if counters.steps % training.publish_every_steps == 0 or counters.steps == first_steps:
                     counters.weights_version += 1
                     pool.publish(counters.weights_version, self._weights())
             self._save_curve_point(writer.run_time_s)
@@ -212,6 +216,22 @@ class TrainingRun:
         self._save_curve_point(writer.run_time_s)
         if metrics.seconds >= SHORTEST_INTERVAL_S:
             self._log_selfplay(pool, metrics, writer)
+
+    def _limit_untrained_play(self) -> None:
+        """Let the learner begin with what there is once play without a network has taken its share of the time.
+
+        Where nothing is compiled, training.untrained_positions would outlast a short run.
+        """
+        counters, asked = self.counters, self.config.training.untrained_positions
+        if counters.untrained_ended_at or not self.config.training.batch_size <= counters.positions < asked:
+            return
+        if self._fraction_of_minutes() >= MOST_UNTRAINED_SHARE:
+            counters.untrained_ended_at = counters.positions
+            self.gate = replay_ratio_gate(self.config.training, counters.positions)
+            self.progress.note(
+                f"{counters.positions} positions were played without a network in {MOST_UNTRAINED_SHARE:.0%} of the time "
+                f"(training.untrained_positions is {asked}); learning begins with these"
+            )
 
     def _store(self, episode: Episode, metrics: RunMetrics) -> None:
         self.replay_buffer.add_episode(episode)
@@ -389,6 +409,7 @@ class TrainingRun:
             )
         self.replay_buffer.load_state_dict(checkpoint.replay)
         self.counters = Counters(**checkpoint.state["counters"])
+        self.gate = replay_ratio_gate(self.config.training, self.counters.untrained_ended_at)
         self._sampling.bit_generator.state = checkpoint.state["sampling"]
         self._sampling_state = checkpoint.state["sampling"]
         self._earlier_s = self.counters.run_time_s

@@ -28,6 +28,15 @@ def visits_not_refuted(
     """
     if not np.count_nonzero(proven):
         return visits
-    best = np.maximum.reduceat(proven, offsets[:-1]).repeat(np.diff(offsets))
+    best = best_proven(proven, offsets).repeat(np.diff(offsets))
     kept: IntArray = np.where((proven == best) & (best >= 0), visits, 0)
     return kept
+
+
+def best_proven(proven: SignArray, offsets: npt.NDArray[np.integer[Any]]) -> SignArray:
+    """Return what is proven of each position for the player to move, int8 [N]: won, lost, or 0 where neither is.
+
+    proven, offsets: see `visits_not_refuted`.
+    """
+    best: SignArray = np.maximum.reduceat(proven, offsets[:-1])
+    return best

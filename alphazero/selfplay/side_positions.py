@@ -21,6 +21,7 @@ from alphazero.games.game import ByteArray
 from alphazero.mcts.backend import FloatArray, IntArray, SearchedNodes
 from alphazero.mcts.search import BatchedSearch
 from alphazero.records import SidePositions
+from alphazero.selfplay.policy_targets import best_proven
 
 
 def nodes_left_behind(search: BatchedSearch, tree: int, played: int | None, min_visits: int) -> SearchedNodes:
@@ -38,7 +39,7 @@ def node_values(found: SearchedNodes) -> FloatArray:
     means = found.value_sums / found.visit_counts
     if not np.count_nonzero(found.edge_proven):
         return means
-    best = np.maximum.reduceat(found.edge_proven, found.edge_offsets[:-1])  # a node has at least one edge
+    best = best_proven(found.edge_proven, found.edge_offsets)
     return np.where(best == 0, means, best)
 
 

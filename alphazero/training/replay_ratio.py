@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from alphazero.config import TrainingConfig
@@ -37,18 +38,27 @@ class ReplayRatioGate:
         trained = self.untrained_positions * self.untrained_replay_ratio + informed * self.replay_ratio
         return int(trained // self.batch_size)
 
+    @property
+    def steps_of_untrained(self) -> int:
+        """Steps that the positions searched without a network pay for by themselves."""
+        return int(self.untrained_positions * self.untrained_replay_ratio // self.batch_size)
+
     def steps_allowed(self, positions_generated: int, steps_done: int) -> int:
         """Return how many more steps may be done now; 0 when training has caught up."""
         return max(0, self.steps_earned(positions_generated) - steps_done)
 
 
-def replay_ratio_gate(training: TrainingConfig) -> ReplayRatioGate:
-    """Return the gate that the configuration asks for."""
+def replay_ratio_gate(training: TrainingConfig, untrained_ended_at: int = 0) -> ReplayRatioGate:
+    """Return the gate that the configuration asks for.
+
+    untrained_ended_at: positions at which learning was begun all the same, with fewer than asked for; 0: it was not.
+    """
+    most = untrained_ended_at or math.inf
     return ReplayRatioGate(
         training.replay_ratio,
         training.batch_size,
-        training.min_positions,
-        training.untrained_positions,
+        int(min(training.min_positions, most)),
+        int(min(training.untrained_positions, most)),
         training.untrained_replay_ratio,
     )
 

@@ -21,12 +21,13 @@ from made_up_measuring import (
     write_phases,
 )
 
-from alphazero.benchmark.measurement import RealMeasurer, write_document
+from alphazero.benchmark.measurement import RealMeasurer
 from alphazero.benchmark.session import Budget
 from alphazero.benchmark.summary import summarise
 from alphazero.benchmark.window import Window
 from alphazero.benchmark.window_log import SELFPLAY, WindowLog, WindowRow
 from alphazero.config import Config, NetworkConfig, SelfPlayConfig
+from alphazero.documents import write_document
 from alphazero.errors import UserError
 
 HERE = Path(__file__).resolve().parent
@@ -90,7 +91,7 @@ def test_a_result_that_finds_no_room_leaves_the_old_one_whole(small_disk: Path) 
     path = small_disk / "measurements.json"
     write_document({"format": 1}, path)
     old = path.read_bytes()
-    with pytest.raises(UserError, match=r"No space left.*the windows measured are kept"):
+    with pytest.raises(UserError, match=r"No space left.*what was measured is kept"):
         write_document({"format": 1, "windows": ["x" * 100_000]}, path)
     assert path.read_bytes() == old
 

@@ -20,12 +20,13 @@ from made_up_measuring import (
     write_phases,
 )
 
-from alphazero.benchmark.measurement import Measurement, read_measurements, write_document
+from alphazero.benchmark.measurement import Measurement, read_measurements
 from alphazero.benchmark.session import Budget
 from alphazero.benchmark.summary import ceiling_warnings, noise_warnings, summarise
 from alphazero.benchmark.window import Window
 from alphazero.benchmark.window_log import WindowLog
 from alphazero.config import Config
+from alphazero.documents import write_document
 from alphazero.errors import UserError
 from alphazero.hardware.probe import probe_hardware
 from alphazero.report.benchmark_page import render_benchmark_page, write_benchmark_parts

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from made_up_measuring import FakeMeasurer, measurement, speed_by_games, write_phases
 
-from alphazero.benchmark.measurement import write_document
 from alphazero.cli import main
+from alphazero.documents import write_document
 from alphazero.hardware.description import Hardware
 
 

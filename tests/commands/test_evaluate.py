@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from alphazero import mcts
 from alphazero.cli import main
 from alphazero.commands.evaluate import ProgressLines
-from alphazero.config import Config, NetworkConfig, RunConfig, SearchConfig
+from alphazero.config import Config, InferenceConfig, NetworkConfig, RunConfig, SearchConfig
 from alphazero.config_loading import save_config
 from alphazero.games.registry import get_game
+from alphazero.network.engines import resolve_device
 from alphazero.network.resnet import build_network
 from alphazero.run.run_files import write_particulars
 from alphazero.training.weights_file import save_weights
@@ -83,6 +85,38 @@ def test_a_checkpoint_searches_as_its_run_did(capsys: pytest.CaptureFixture[str]
     assert c_puct(str(elsewhere), "--config", str(folder / "config.toml")) == 0.7
     (folder / "provenance.json").unlink()  # not a run's folder then, whatever its config.toml may be
     assert c_puct(str(weights)) == SearchConfig().c_puct_init
+
+
+def test_what_a_run_of_another_machine_names_is_replaced_here(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tree backend is not built here, and its GPU not in this machine."""
+    config = replace(
+        Config(),
+        search=replace(SearchConfig(), mcts_backend="cpp"),
+        inference=replace(InferenceConfig(), device="cuda:7"),
+    )
+    save_config(config, tmp_path / "config.toml")
+    network = build_network(get_game("connect_four"), NetworkConfig(blocks=1, filters=4))
+    save_weights(tmp_path / "weights" / "step-00000000.safetensors", network)
+    monkeypatch.setattr(mcts, "_why_not", lambda name: "" if name == "python" else "is not built")
+    small = ["--simulations", "8", "--workers", "0"]
+    with pytest.warns(RuntimeWarning, match="pure-Python"):
+        assert evaluate("--run", str(tmp_path), *small, "--positions-per-set", "2", "--matches", "2") == 0
+    printed = capsys.readouterr().err
+    assert "warning: of the run: " in printed and "'cuda:7'" in printed
+    written = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
+    assert written["search"]["mcts_backend"] == "python"
+    assert written["device"] == str(resolve_device("auto"))
+    assert main(["rate", str(tmp_path), *small, "--games", "2", "--pure-mcts", "8"]) == 0
+
+
+@pytest.mark.parametrize("command", ["rate", "strength", "evaluate --run"])
+def test_a_folder_without_a_run_is_called_so(
+    command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main([*command.split(), str(tmp_path)]) == 2
+    assert "holds no run's results (no config.toml); give a folder such as" in capsys.readouterr().err
 
 
 def test_another_games_configuration_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from alphazero.metrics import health
 from alphazero.metrics.health import RANGES, read_health
 
 HEALTHY = {
+    "training_steps": 100,
     "policy_entropy": 1.2,
     "policy_divergence": 0.2,
     "value_explained_variance": 0.5,
@@ -36,6 +37,7 @@ def test_a_healthy_run_has_no_warning_and_every_metric_is_read() -> None:
 @pytest.mark.parametrize(
     ("metric", "value", "advice"),
     [
+        ("training_steps", 0, "before the first training step"),
         ("policy_entropy", 0.02, "root_noise_fraction"),
         ("policy_divergence", 1.5, "replay_ratio"),
         ("value_explained_variance", -0.1, "value_loss_weight"),

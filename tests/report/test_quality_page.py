@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from made_up_measuring import ADAPTIVE, BATCHING, FakeMeasurer, measurement, speed_by_games, write_phases
 
-from alphazero.benchmark.measurement import write_document
 from alphazero.cli import main
+from alphazero.documents import write_document
 from alphazero.errors import UserError
 from alphazero.report.quality_page import read_quality, render_quality_page, summary, write_quality_parts
 from alphazero.report.quality_receipt import Receipt, Receipts, read_receipts

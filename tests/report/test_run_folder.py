@@ -11,7 +11,8 @@ from .made_up_run import write_made_up_run
 
 
 def test_a_complete_folder_has_no_problems(tmp_path: Path) -> None:
-    run = read_run_folder(write_made_up_run(tmp_path / "run"))
+    folder = write_made_up_run(tmp_path / "run")
+    run = read_run_folder(folder, folder / "train.log")
     assert run.problems == ()
     assert run.config is not None and run.config["run"]["game"] == "connect_four"
     assert run.metrics is not None and len(run.metrics) == 60

@@ -16,10 +16,12 @@ from alphazero.errors import UserError
 from alphazero.mcts import get_best_mcts_backend
 from alphazero.metrics.progress import Progress
 from alphazero.metrics.writer import CSV_NAME, TENSORBOARD_FOLDER, MetricsWriter
-from alphazero.run.run_files import CONFIG_NAME, write_particulars
+from alphazero.run.health import measure_health
+from alphazero.run.run_files import CONFIG_NAME, SUMMARY_NAME, write_particulars
 from alphazero.run.single_process import SingleProcessRun
 from alphazero.run.training_run import TrainingRun
 from alphazero.training.checkpoint import CheckpointStore, step_name
+from alphazero.training.replay_ratio import replay_ratio_gate
 from alphazero.training.weights_file import load_weights_file
 from tests.run.tiny_run import TINY_RUN, train
 
@@ -149,3 +151,23 @@ def test_a_run_of_before_sources_were_kept_goes_on(tmp_path: Path) -> None:
     assert train(TINY_RUN, tmp_path, source_hash="b" * 16) == 0
     with pytest.raises(UserError, match="begun by other sources"):
         train(TINY_RUN, tmp_path, source_hash="a" * 16)
+
+
+def test_play_without_a_network_leaves_time_to_learn(tmp_path: Path) -> None:
+    """Where nothing is compiled, a profile's positions without a network would outlast its minutes."""
+    many = replace(
+        TINY_RUN.training, untrained_positions=10**9, positions=10**9, max_minutes=2 / 60, replay_ratio=4.0
+    )
+    config = replace(TINY_RUN, training=many)
+    assert train(config, tmp_path) == 0
+    first = json.loads((tmp_path / SUMMARY_NAME).read_text(encoding="utf-8"))
+    assert many.batch_size <= first["untrained_ended_at"] < first["positions"]
+    assert first["steps"] > 0 and first["weights_version"] > 0
+    owed = replay_ratio_gate(many, first["untrained_ended_at"]).steps_earned(first["positions"])
+    assert measure_health(config, tmp_path)["steps_share"] == pytest.approx(first["steps"] / owed)
+
+    # A run that goes on counts from there, too.
+    assert train(replace(config, training=replace(many, max_minutes=4 / 60)), tmp_path) == 0
+    second = json.loads((tmp_path / SUMMARY_NAME).read_text(encoding="utf-8"))
+    assert second["untrained_ended_at"] == first["untrained_ended_at"]
+    assert second["steps"] > first["steps"]

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alphazero.training.replay_ratio import ReplayRatioGate
+from alphazero.config import TrainingConfig
+from alphazero.training.replay_ratio import ReplayRatioGate, replay_ratio_gate
 
 
 def test_no_step_before_the_minimum_then_all_that_were_earned() -> None:
@@ -31,9 +32,23 @@ def test_positions_searched_without_a_network_have_a_ratio_of_their_own() -> Non
         untrained_positions=1000,
         untrained_replay_ratio=2.0,
     )
+    assert gate.steps_of_untrained == 20
     assert gate.steps_earned(999) == 0
     assert gate.steps_earned(1000) == 20  # 1000 * 2 / 100
     assert gate.steps_earned(1500) == 40  # and 500 * 4 / 100
+
+
+def test_learning_can_begin_with_fewer_than_asked_for() -> None:
+    training = TrainingConfig(
+        batch_size=100,
+        replay_ratio=4.0,
+        min_positions=600,
+        untrained_positions=1000,
+        untrained_replay_ratio=2.0,
+    )
+    early = replay_ratio_gate(training, untrained_ended_at=400)
+    assert [early.steps_earned(n) for n in (399, 400, 500)] == [0, 8, 12]  # 400 * 2 / 100, and 100 * 4 / 100
+    assert [replay_ratio_gate(training).steps_earned(n) for n in (999, 1000)] == [0, 20]
 
 
 @given(
