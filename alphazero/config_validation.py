@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from alphazero.config import Config
@@ -48,7 +48,15 @@ def check_value(name: str, value: Value, source: str) -> None:
 
 
 def fill_warnings(config: Config) -> list[str]:
-    """Return a sentence if batches of the inference server can never be full."""
+    """Return sentences if games cannot be shared by the groups, or batches of the inference server never be full."""
+    games, groups = config.selfplay.games_per_actor, config.selfplay.groups
+    if games % groups:
+        played = games - games % groups
+        uneven = f"selfplay.games_per_actor = {games} in {groups} groups: {played} are played, so that all have as many"
+        return [
+            uneven,
+            *fill_warnings(replace(config, selfplay=replace(config.selfplay, games_per_actor=played))),
+        ]
     if config.inference.placement != "server":
         return []
     in_flight = config.selfplay.actors * config.selfplay.games_per_actor

@@ -99,6 +99,10 @@ def test_a_batch_that_can_never_fill_gives_a_warning() -> None:
     assert fill_warnings(exactly_full) == []
     local = replace(baseline, inference=InferenceConfig(batch_size=32, placement="local"))
     assert fill_warnings(local) == []
+    odd = replace(local, selfplay=replace(local.selfplay, games_per_actor=171, groups=2))
+    assert fill_warnings(odd) == [
+        "selfplay.games_per_actor = 171 in 2 groups: 170 are played, so that all have as many"
+    ]
 
 
 def test_several_leaves_a_tree_give_a_warning_that_training_does_without() -> None:

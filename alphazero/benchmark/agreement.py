@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alphazero.benchmark.phases import BASELINE
-from alphazero.benchmark.summary import LEAVES
+from alphazero.benchmark.summary import LEAVES, sessions_of
 from alphazero.benchmark.window_log import SELFPLAY
 from alphazero.errors import UserError
 
@@ -55,7 +55,8 @@ class RowAgreement:
 def compare_documents(first: Document, second: Document) -> list[RowAgreement]:
     """Return the rows measured in both; configurations that are the same in effect are one row.
 
-    Raises UserError if the two are not of the same code, machine, game and hardware profile, or share no row.
+    Raises UserError if the two are not of the same code, machine, game and hardware profile, share no row, or were not
+    each measured in one session.
     """
     for what, a, b in _must_be_equal(first, second):
         if a != b:
@@ -63,6 +64,11 @@ def compare_documents(first: Document, second: Document) -> list[RowAgreement]:
                 f"the measurements differ in {what} ({a} and {b}), so that they need not agree; "
                 "give two of the same code and settings on the same machine"
             )
+    if any(len(sessions_of(document)) > 1 for document in (first, second)):
+        raise UserError(
+            "a measurement that was made in several sessions has errors of its own in each (a machine is not as fast "
+            "on every day); give two that were each made in one go"
+        )
     of_first, of_second = _logarithms(first), _logarithms(second)
     names = [name for name in of_first if name in of_second and name != BASELINE]
     if BASELINE not in of_first or BASELINE not in of_second or not names:

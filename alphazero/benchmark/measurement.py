@@ -7,11 +7,15 @@ again from it, anywhere and later. `summary` does that.
 from __future__ import annotations
 
 import os
+import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
 
 from alphazero.benchmark.engine_speed import EngineChoice, measure_inference
 from alphazero.benchmark.phases import BASELINE, Phase
@@ -86,7 +90,7 @@ class Measurement:
         phases: the baseline first, see `read_phases`.
         resolved: the configuration of the hardware profile.
         log: windows of earlier goes, and room for new ones.
-        source_hash: of the code that is measured; other code gives other windows.
+        source_hash: of the code that is measured; other code gives other windows, as do other libraries.
     """
 
     def __init__(
@@ -213,7 +217,9 @@ class Measurement:
         return list(jobs.values())
 
     def _keys_of(self, config: Config) -> _Keys:
-        window = (self._source_hash, self.device, repr((self.budget.window_s, self.budget.warm_up_s)))
+        versions = (platform.python_version(), np.__version__, torch.__version__)
+        window = (self._source_hash, self.device, *versions)
+        window += (repr((self.budget.window_s, self.budget.warm_up_s)),)
         settings = self._effective(config)
         ceiling = {
             name: value

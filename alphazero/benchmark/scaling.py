@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from alphazero.benchmark.selfplay_speed import SelfPlaySpeed, measure_selfplay
+from alphazero.benchmark.session import failure_reason
 from alphazero.benchmark.statistics import Estimate, median_estimate
 from alphazero.config import Config
+from alphazero.errors import RunError, UserError
 
 PLACEMENTS = ("local", "server")
 WARM_UP_S = 1.0
@@ -29,8 +31,13 @@ class Cell:
     games_per_actor: int
 
     def config(self, base: Config) -> Config:
-        """Return `base` with this many actors and games; a single game has no second group to take turns with."""
-        groups = min(base.selfplay.groups, self.games_per_actor)
+        """Return `base` with this many actors and games.
+
+        Beside a server there are two groups at least, so that an actor need not wait for it; a single game has no
+        second group to take turns with.
+        """
+        groups = base.selfplay.groups if self.placement == "local" else max(2, base.selfplay.groups)
+        groups = min(groups, self.games_per_actor)
         return replace(
             base,
             inference=replace(base.inference, placement=self.placement),
@@ -83,16 +90,24 @@ def measure_scaling(
         window_s: seconds of each.
         measure: measures one configuration; for tests.
 
-    Raises WorkerDied if self-play could not go on.
+    A cell that cannot be measured is left out, and `progress` is told why. RunError if none can be.
     """
     measured: dict[Cell, list[SelfPlaySpeed]] = {cell: [] for cell in cells}
+    reason = ""
     for index in range(rounds):
         for place, cell in enumerate(cells if index % 2 == 0 else list(reversed(cells))):
-            progress(
-                f"round {index + 1} of {rounds}, {place + 1} of {len(cells)}: {cell.placement}, "
-                f"{cell.actors} x {cell.games_per_actor} games"
-            )
-            measured[cell].append(measure(cell.config(config), window_s, WARM_UP_S))
+            if cell not in measured:
+                continue
+            name = f"{cell.placement}, {cell.actors} x {cell.games_per_actor} games"
+            progress(f"round {index + 1} of {rounds}, {place + 1} of {len(cells)}: {name}")
+            try:
+                measured[cell].append(measure(cell.config(config), window_s, WARM_UP_S))
+            except (UserError, RunError) as error:
+                reason = failure_reason(error)
+                progress(f"left out: {name}: {reason}")
+                del measured[cell]
+    if not measured:
+        raise RunError(f"no configuration could be measured; the last: {reason}")
     return [_cell_speed(cell, speeds) for cell, speeds in measured.items()]
 
 

@@ -15,7 +15,7 @@ import torch
 from alphazero.benchmark.engine_speed import EngineProcesses, batch_sizes, find_ceiling, measured_device
 from alphazero.benchmark.limits import limiting_resource
 from alphazero.benchmark.statistics import Estimate, median_estimate
-from alphazero.benchmark.window import initial_weights, let_play, wait_until_all_play
+from alphazero.benchmark.window import WindowFailed, initial_weights, let_play, wait_until_all_play
 from alphazero.config import Config
 from alphazero.run.run_metrics import RunMetrics
 from alphazero.selfplay.engine_at_start import settle_engine
@@ -137,6 +137,8 @@ def _play(config: Config, seconds: float, warmup_s: float, progress: Callable[[s
 
 def _summary(config: Config, window: _Window, ceiling: Ceiling | None) -> SelfPlaySpeed:
     total = _total(window.slices)
+    if total.actor_s == 0:
+        raise WindowFailed(f"no actor reported anything in {window.seconds:.1f} s; use more --seconds")
     actors = config.selfplay.actors
     metrics = {name: value for name, value in window.row.items() if value is not None}
     for name in ("training_steps_per_second", "weights_staleness_versions"):

@@ -46,7 +46,7 @@ class Budget:
         learner_s, ceiling_s: seconds of a learner window, and of all batch sizes of an engine together.
         learner_steps: training steps of a learner window, instead of seconds, but not for longer than
             `LONGEST_LEARNER_S`; 0: seconds.
-        minutes: no further round is begun if it would not end within so many; one is always done. With the
+        minutes: no further round is begun if it would not end within so many; one is done in every session. With the
             build before it and the tables after it, `benchmark_all` is to end within 25 minutes on 2 cores.
     """
 
@@ -122,6 +122,7 @@ class Session:
         """Measure until every job has its rounds, or the time is up."""
         limit = self.clock() + 60 * self.budget.minutes
         failed: set[str] = set()
+        begun_any = False
         pace = 1.0  # how long things really take, as a multiple of what was estimated
         for number in range(self.budget.rounds):
             missing = [
@@ -132,12 +133,13 @@ class Session:
             if not missing:
                 continue
             begun, estimated = self.clock(), self.budget.estimated_s(missing)
-            if number and begun + pace * estimated > limit:
+            if begun_any and begun + pace * estimated > limit:
                 self.say(
                     f"round {number + 1} of {self.budget.rounds} is left out: it would not end within "
                     f"{self.budget.minutes:g} minutes"
                 )
                 return
+            begun_any = True
             self.say(f"round {number + 1} of {self.budget.rounds}: {len(missing)} measurements")
             for job, block in self._in_order(missing, number):
                 if job.key not in failed and self._measure(job, block).error:

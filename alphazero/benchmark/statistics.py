@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from alphazero.student import student_quantile
@@ -76,12 +77,70 @@ def ratio_estimate(
     else:
         parts = [_mean_variance(over), _mean_variance(under)]
         freedoms = [len(over) - 1, len(under) - 1]
+    return _interval(ratio, parts, freedoms, confidence)
+
+
+def ratio_across_sessions(
+    above: Mapping[str, Sequence[float]],
+    below: Mapping[str, Sequence[float]] | None,
+    baseline: Mapping[str, Sequence[float]],
+    confidence: float = CONFIDENCE,
+) -> Estimate:
+    """Return how many times faster `above` is than `below`, each held against the baseline of its own sessions.
+
+    Sessions are days of a machine: it may be twice as fast on another one, which is no speed-up. So logarithms of rates
+    count as their difference to the baseline's of the same session, a session by its share of the windows. Where both
+    sides were measured in the same sessions alike, the baseline cancels out. Medians' variances are those of
+    `ratio_estimate`; a configuration's windows vary alike in all its sessions, about different medians.
+
+    above, below, baseline: positive rates by session; below: None, the baseline itself.
+    ValueError if a session of `above` or `below` has no baseline and is not on both sides alike.
+    """
+    weights = defaultdict(float, _shares(above))
+    sides = [(above, dict(weights))]
+    if below is not None:
+        shares = _shares(below)
+        sides.append((below, {session: -share for session, share in shares.items()}))
+        for session, share in shares.items():
+            weights[session] -= share
+    sides.append((baseline, {session: -weight for session, weight in weights.items() if abs(weight) > 1e-9}))
+
+    difference = 0.0
+    parts, freedoms = [], []
+    for rates, coefficients in sides:
+        if not coefficients:
+            continue
+        if any(not rates.get(session) for session in coefficients):
+            raise ValueError("a session without a window of the baseline")
+        logs = {session: [math.log(rate) for rate in rates[session]] for session in coefficients}
+        freedom = sum(len(values) - 1 for values in logs.values())
+        squares = sum(statistics.pvariance(values) * len(values) for values in logs.values())
+        difference += sum(
+            weight * statistics.median(logs[session]) for session, weight in coefficients.items()
+        )
+        share = sum(weight**2 / len(logs[session]) for session, weight in coefficients.items())
+        parts.append(squares / freedom * share if freedom else math.nan)
+        freedoms.append(freedom)
+    ratio = math.exp(difference)
+    if 0 in freedoms:
+        return Estimate(ratio, ratio, ratio, 0.0)
+    return _interval(ratio, parts, freedoms, confidence)
+
+
+def _interval(ratio: float, parts: Sequence[float], freedoms: Sequence[int], confidence: float) -> Estimate:
+    """Return the interval of a ratio whose logarithm has a variance of these parts, each with its freedoms (Welch)."""
     variance = sum(parts)
     if variance == 0.0:
         return Estimate(ratio, ratio, ratio, confidence)
     freedom = variance**2 / sum(part**2 / of for part, of in zip(parts, freedoms, strict=True))
     factor = math.exp(student_quantile((1 + confidence) / 2, freedom) * math.sqrt(_MEDIAN_LOSS * variance))
     return Estimate(ratio, ratio / factor, ratio * factor, confidence)
+
+
+def _shares(of_session: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Return each session's share of the values."""
+    total = sum(len(values) for values in of_session.values())
+    return {session: len(values) / total for session, values in of_session.items() if values}
 
 
 def _mean_variance(values: Sequence[float]) -> float:

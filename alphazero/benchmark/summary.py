@@ -14,6 +14,7 @@ What could not be measured is an empty cell, and `status` and `reason` say why:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import statistics
@@ -25,7 +26,7 @@ import pandas as pd
 
 from alphazero.benchmark.limits import limiting_resource
 from alphazero.benchmark.phases import BASELINE, JUDGED_BY
-from alphazero.benchmark.statistics import Estimate, ratio_estimate
+from alphazero.benchmark.statistics import Estimate, ratio_across_sessions, ratio_estimate
 from alphazero.benchmark.variants import LADDER, WITHOUT
 from alphazero.benchmark.window_log import CEILING, LEARNER, SELFPLAY
 
@@ -76,14 +77,13 @@ def summarise(document: Mapping[str, Any]) -> pd.DataFrame:
     Columns: reading, phase, title, status, reason; the catalog's metrics as medians over windows;
     `speed_up` of simulations/s over the baseline and `gain` in `judged_by` over `against`, each with `_low`
     and `_high`, and of windows of several sessions each held against its own session's baseline; expected_low,
-    expected_high, expected_source; share_of_ceiling; limiting_resource;
-    search_unchanged; quality_row (of `snakemake quality`: what tests this row's agents, FULL_QUALITY for the
+    expected_high, expected_source; share_of_ceiling, of the windows measured in the ceiling's session;
+    limiting_resource; search_unchanged; quality_row (of `snakemake quality`: what tests this row's agents, FULL_QUALITY for the
     whole ladder); provenance, with the settings that have an effect, and when the row's windows were measured.
     """
     windows = _by_key(document["windows"])
     variants = {variant["name"]: variant for variant in document["variants"]}
     phases = {phase["name"]: phase for phase in document["phases"]}
-    beside_baseline = _beside_baseline(windows, variants)
     moves_a_game = mean_game_length(windows)
     origin = _origin(document)
     rows = []
@@ -92,7 +92,7 @@ def summarise(document: Mapping[str, Any]) -> pd.DataFrame:
         row: Row = {"name": variant["name"], "reading": variant["reading"], "phase": variant["phase"]}
         row |= {"title": phase["title"], **_status(variant, variants, phase["judged_by"], windows)}
         row |= _metrics(variant, windows, moves_a_game, document["simulations"])
-        row |= _comparison(variant, variants, phase, beside_baseline)
+        row |= _comparison(variant, variants, phase, windows)
         row |= {"search_unchanged": variant["search_unchanged"]}
         row |= {"quality_row": _quality_row(variant, phase, document["phases"][-1])}
         rows.append(row | origin | _measured_at(variant, windows))
@@ -126,9 +126,9 @@ def noise_warnings(document: Mapping[str, Any]) -> list[str]:
     ]
     if foreign and statistics.median(foreign) > MOST_FOREIGN_CPU * cores:
         warnings.append(
-            f"the machine was not quiet: other programs kept {statistics.median(foreign):.1f} of "
-            f"{cores} cores "
-            "busy (median over the windows); close them and measure again"
+            "the machine was not quiet: other programs (or other machines on its host) kept "
+            f"{statistics.median(foreign):.1f} of {cores} cores busy (median over the windows); close them and measure "
+            "again"
         )
     uneven = []
     for of_key in _by_key(windows).values():
@@ -162,6 +162,11 @@ def ceiling_warnings(rows: pd.DataFrame) -> list[str]:
         f"{len(above)} rows are above their ceiling ({', '.join(above[:3])}{', ...' if len(above) > 3 else ''}): "
         "the network alone was measured at a worse moment; measure again on a quiet machine"
     ]
+
+
+def sessions_of(document: Mapping[str, Any]) -> set[str]:
+    """Return the sessions in which self-play was measured."""
+    return {_session(row) for row in document["windows"] if row["kind"] == SELFPLAY and not row["error"]}
 
 
 def _by_key(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -209,9 +214,11 @@ def _metrics(variant: Row, windows: Windows, moves_a_game: float | None, simulat
     row["ceiling_evaluations_per_second"] = row["share_of_ceiling"] = None
     if ceilings:
         row["engine"] = ceilings[-1]["engine"] or row["engine"]
-        row["ceiling_evaluations_per_second"] = max(ceilings[-1]["metrics"].values())
-        if row["evaluations_per_second"] is not None:
-            row["share_of_ceiling"] = row["evaluations_per_second"] / row["ceiling_evaluations_per_second"]
+        row["ceiling_evaluations_per_second"] = most = max(ceilings[-1]["metrics"].values())
+        # On another day the machine may be a faster or slower one.
+        that_day = [window for window in selfplay if _session(window) == _session(ceilings[-1])]
+        then = _median(_values(that_day, "evaluations_per_second"))
+        row["share_of_ceiling"] = None if then is None else then / most
     row["limiting_resource"] = limiting_resource(row) if row[JUDGED_BY] is not None else ""
     return row
 
@@ -221,40 +228,10 @@ def _same_engine(one: str, other: str) -> bool:
     return not one or not other or one.split()[0] == other.split()[0]
 
 
-def _beside_baseline(windows: Windows, variants: Mapping[str, Row]) -> Windows:
-    """Return `windows` with self-play's rates as multiples of the baseline's median in the same session.
-
-    A machine may be twice as fast on another day, which is no speed-up of what was measured then. Within one session
-    all are divided by one number. Where a session has no baseline, and nothing can be said of its day, they stay.
-    """
-    key = variants[BASELINE]["keys"][SELFPLAY] if BASELINE in variants else ""
-    of_session: dict[str, list[float]] = defaultdict(list)
-    for window in windows.get(key, []):
-        of_session[_session(window)] += _values([window], LEAVES)
-    rates = {session: statistics.median(values) for session, values in of_session.items() if values}
-    of_kind = {
-        key: [row for row in of_key if row["kind"] == SELFPLAY and not row["error"]]
-        for key, of_key in windows.items()
-    }
-    if any(_session(row) not in rates for played in of_kind.values() for row in played):
-        return windows
-    return {
-        key: [{**row, "metrics": _divided(row["metrics"], rates[_session(row)])} for row in played]
-        or windows[key]
-        for key, played in of_kind.items()
-    }
-
-
 def _session(window: Row) -> str:
-    """Return the session that a window of self-play is of; its block is SESSION-ROUND-NUMBER."""
-    return str(window["block"]).rsplit("-", 2)[0]
-
-
-def _divided(metrics: Row, rate: float) -> Row:
-    return {
-        name: value / rate if name.endswith("_per_second") and value is not None else value
-        for name, value in metrics.items()
-    }
+    """Return the session that a window is of; its block is SESSION-ROUND, for self-play with -NUMBER behind it."""
+    parts = 2 if window["kind"] == SELFPLAY else 1
+    return str(window["block"]).rsplit("-", parts)[0]
 
 
 def _comparison(variant: Row, variants: Mapping[str, Row], phase: Row, windows: Windows) -> Row:
@@ -274,11 +251,13 @@ def _comparison(variant: Row, variants: Mapping[str, Row], phase: Row, windows: 
     if variant["name"] == BASELINE:
         return row | {"judged_by": "", "against": ""}
     metric = LEAVES if judged_by == JUDGED_BY else judged_by
-    row |= _bounds("speed_up", _ratio(variant, variants.get(BASELINE), LEAVES, windows))
+    baseline = variants.get(BASELINE)
+    key = baseline["keys"][SELFPLAY] if baseline else ""
+    row |= _bounds("speed_up", _ratio(variant, baseline, LEAVES, windows, key))
     if variant["reading"] == WITHOUT:
-        gain = _ratio(other, variant, metric, windows)
+        gain = _ratio(other, variant, metric, windows, key)
     else:
-        gain = _ratio(variant, other, metric, windows)
+        gain = _ratio(variant, other, metric, windows, key)
     return row | _bounds("gain", gain)
 
 
@@ -286,16 +265,36 @@ def _remembers(variant: Row) -> bool:
     return bool(variant["settings"].get("inference.cache_positions"))
 
 
-def _ratio(above: Row | None, below: Row | None, metric: str, windows: Windows) -> Estimate | None:
-    """Return how many times faster `above` is than `below`; None if either was not measured, or both are one."""
+def _ratio(
+    above: Row | None, below: Row | None, metric: str, windows: Windows, baseline: str
+) -> Estimate | None:
+    """Return how many times faster `above` is than `below`; None if either was not measured, or both are one.
+
+    baseline: the key of its self-play, beside which windows of several sessions are compared. Where a session has
+    none, nothing can be said of its day, and its windows count as they are.
+    """
     kind = _kind(metric)
     if above is None or below is None or above["keys"][kind] == below["keys"][kind]:
         return None
-    over, under = (
-        [value for value in _values(windows.get(side["keys"][kind], []), metric) if value > 0]
-        for side in (above, below)
-    )
-    return ratio_estimate(over, under) if over and under else None
+    keys = [side["keys"][kind] for side in (above, below)]
+    over, under = (_by_session(windows.get(key, []), metric) for key in keys)
+    if not over or not under:
+        return None
+    if kind == SELFPLAY and (len(over) > 1 or over.keys() != under.keys()):
+        against = None if keys[1] == baseline else under
+        with contextlib.suppress(ValueError):
+            return ratio_across_sessions(over, against, _by_session(windows.get(baseline, []), LEAVES))
+    return ratio_estimate(*([rate for rates in side.values() for rate in rates] for side in (over, under)))
+
+
+def _by_session(windows: Sequence[Row], metric: str) -> dict[str, list[float]]:
+    """Return the rates above 0 of these windows by session, in their order."""
+    rates: dict[str, list[float]] = defaultdict(list)
+    for window in windows:
+        for rate in _values([window], metric):
+            if rate > 0:
+                rates[_session(window)].append(rate)
+    return dict(rates)
 
 
 def _kind(metric: str) -> str:

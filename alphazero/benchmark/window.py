@@ -22,6 +22,7 @@ import torch
 
 from alphazero.benchmark.learner_speed import batch_copy_ms, learner_at_work
 from alphazero.config import Config
+from alphazero.errors import RunError
 from alphazero.games.registry import get_game
 from alphazero.hardware.host import probe_cpu
 from alphazero.metrics.sampler import ProcessSampler, gpu_sampler
@@ -41,7 +42,7 @@ LONGEST_LEARNER_S = 30.0  # a large network on a CPU takes seconds a step
 SAMPLED = ("time_s", "cpu_utilization", "gpu_utilization")
 
 
-class WindowFailed(RuntimeError):
+class WindowFailed(RunError):
     """A configuration could not be measured; the message says why."""
 
 

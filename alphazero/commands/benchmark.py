@@ -112,8 +112,8 @@ def _measure(arguments: argparse.Namespace) -> int:
         return variants if only is None else variants_of_phase(variants, only)
 
     readings = (LADDER,) if arguments.quick and only is None else READINGS
-    measurement = _measurement(arguments, phases, readings, arguments.windows, wanted)
-    with one_measurement_at_a_time():
+    with one_measurement_at_a_time():  # its windows are read under the lock, too
+        measurement = _measurement(arguments, phases, readings, arguments.windows, wanted)
         for line in (*measurement.resolved.summary_lines(), *measurement.plan_lines()):
             print_line(line)
         measurement.run(RealMeasurer(), print_line)

@@ -341,7 +341,7 @@ class _Fitting:
         settled = "selfplay.games_per_actor" in self.fixed.union(self.changed)
         if self.config.inference.placement == "local" or settled:
             return
-        needed = math.ceil(batch_size * selfplay.groups / selfplay.actors)
+        needed = selfplay.groups * math.ceil(batch_size / selfplay.actors)  # all groups have as many
         games = min(needed, max(_MOST_GAMES_PER_ACTOR, selfplay.games_per_actor))
         if games > selfplay.games_per_actor:
             reason = f"{selfplay.actors} x {games} games in {selfplay.groups} groups can fill a batch"

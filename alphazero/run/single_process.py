@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from alphazero.config import Config
-from alphazero.config_loading import config_hash
+from alphazero.config_loading import config_hash, load_config, save_config
+from alphazero.errors import UserError
 from alphazero.loop import fraction_done, train_in_one_process
 from alphazero.mcts import usable_backend
 from alphazero.metrics.progress import Progress
@@ -22,6 +24,7 @@ from alphazero.metrics.writer import MetricsWriter
 from alphazero.network.engines import resolve_device
 from alphazero.records import Episode
 from alphazero.run.run_files import (
+    CONFIG_NAME,
     SUMMARY_NAME,
     Counters,
     point_metadata,
@@ -30,6 +33,7 @@ from alphazero.run.run_files import (
     with_backend,
     write_json,
     write_particulars,
+    writing_to,
 )
 from alphazero.run.run_metrics import SHORTEST_INTERVAL_S, RunMetrics
 from alphazero.selfplay.reports import SelfPlayStatistics
@@ -70,6 +74,7 @@ class SingleProcessRun:
             if latest is not None:
                 state = store.load(latest).state
                 require_same_run(state, self._config_hash, self._source_hash, self.run_folder)
+                self._keep_particulars()
                 write_json(
                     self.run_folder, SUMMARY_NAME, state["counters"]
                 )  # what stopped in between lacks it
@@ -95,6 +100,22 @@ class SingleProcessRun:
             )
             write_json(self.run_folder, SUMMARY_NAME, vars(chronicle.counters))
         return EXIT_DONE
+
+    def _keep_particulars(self) -> None:
+        """Write down how a whole run is to be evaluated now; UserError if it was trained for another number of steps.
+
+        That number has no part in a run's key, but the learning rate goes by it, and no run in one process goes on.
+        """
+        path = self.run_folder / CONFIG_NAME
+        kept = load_config(path)
+        steps, asked = kept.training.max_steps, self.config.training.max_steps
+        if steps != asked:
+            raise UserError(
+                f"{self.run_folder} holds this run with training.max_steps = {steps} instead of {asked}, and a run in "
+                "one process does not go on; choose another folder with --checkpoints, or remove that one"
+            )
+        with writing_to(self.run_folder):
+            save_config(replace(kept, evaluation=self.config.evaluation), path)
 
 
 class Chronicle:

@@ -229,8 +229,8 @@ class TrainingRun:
             counters.untrained_ended_at = counters.positions
             self.gate = replay_ratio_gate(self.config.training, counters.positions)
             self.progress.note(
-                f"{counters.positions} positions were played without a network in {MOST_UNTRAINED_SHARE:.0%} of the time "
-                f"(training.untrained_positions is {asked}); learning begins with these"
+                f"{counters.positions} positions were played without a network in {MOST_UNTRAINED_SHARE:.0%} of the "
+                f"time (training.untrained_positions is {asked}); learning begins with these"
             )
 
     def _store(self, episode: Episode, metrics: RunMetrics) -> None:
@@ -413,9 +413,10 @@ class TrainingRun:
         self._sampling.bit_generator.state = checkpoint.state["sampling"]
         self._sampling_state = checkpoint.state["sampling"]
         self._earlier_s = self.counters.run_time_s
-        # Of a run whose limits were raised there are points to come again.
+        # Of a run whose limits were raised there are points to come again; of one whose limits were lowered those that
+        # it went past do not come all at once.
         due = int(self._fraction_done() * self.config.evaluation.curve_points) + 1
-        self._curve_points = min(int(checkpoint.state["curve_points"]), due)
+        self._curve_points = max(min(int(checkpoint.state["curve_points"]), due), due - 1)
         remove_points_after(self.counters.steps, self.run_folder)
         self.progress.note(
             f"going on from step {self.counters.steps} ({self.counters.positions} positions), {latest}"

@@ -314,9 +314,13 @@ class InferenceServer:
             )
             self.statistics.latency.add(now - request.submitted_at, count=len(request.observations))
             start = end
-        self.statistics.batches += 1
+        # The engine takes a single request that is larger than a batch in pieces.
+        whole, rest = divmod(start, self.policy.batch_size)
+        fills = [self.policy.batch_size] * whole + [rest] * (rest > 0)
+        self.statistics.batches += len(fills)
         self.statistics.rows += start
-        self.statistics.fills[fill_bin(start, self.policy.batch_size)] += 1
+        for rows in fills:
+            self.statistics.fills[fill_bin(rows, self.policy.batch_size)] += 1
 
 
 class _Gathered:

@@ -27,7 +27,9 @@ def document(seed: int, speeds: dict[str, float] | None = None, noise: float = 0
         for _ in range(12 if name == "baseline" else 4):
             rate = speed * float(np.exp(noise * rng.standard_normal()))
             metrics = {"leaves_per_second": rate}
-            windows.append({"key": name, "kind": "selfplay", "error": "", "metrics": metrics})
+            windows.append(
+                {"key": name, "kind": "selfplay", "error": "", "metrics": metrics, "block": "1-2-0-0"}
+            )
     return {
         "game": "connect_four",
         "hardware_profile": "cpu",
@@ -62,6 +64,13 @@ def test_equal_configurations_are_one_row() -> None:
     first = document(0)
     first["variants"].append({"name": "plan/row0", "keys": {"selfplay": "ladder/row0"}})
     assert len(compare_documents(first, first)) == ROWS
+
+
+def test_measurements_of_several_sessions_are_not_compared() -> None:
+    second = document(1)
+    second["windows"][-1]["block"] = "another-2-0-0"
+    with pytest.raises(UserError, match="made in several sessions"):
+        compare_documents(document(0), second)
 
 
 def test_measurements_of_different_code_are_not_compared() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alphazero.benchmark.statistics import median_estimate, ratio_estimate
+from alphazero.benchmark.statistics import median_estimate, ratio_across_sessions, ratio_estimate
 
 
 def test_of_ten_values_the_second_lowest_and_second_highest_hold_the_median() -> None:
@@ -75,3 +75,42 @@ def test_a_ratio_is_of_positive_numbers(values: list[float]) -> None:
     if not values:
         with pytest.raises(ValueError, match="no values"):
             median_estimate(values)
+
+
+@pytest.mark.parametrize("against", ["baseline", "a row of the first day", "a row of both days"])
+def test_rows_of_two_days_are_held_against_the_baseline_of_their_own(against: str) -> None:
+    """The machine is three times as fast on the first day; the row is measured on the second, beside four baselines."""
+    rng = np.random.default_rng(3)
+
+    def windows(rate: float, noise: float, count: int) -> list[float]:
+        return (rate * np.exp(noise * rng.standard_normal(count))).tolist()
+
+    held = 0
+    for _ in range(2000):
+        baseline = {"first": windows(3.0, 0.08, 16), "second": windows(1.0, 0.08, 4)}
+        above = {"second": windows(6.0, 0.04, 4)}
+        below = {
+            "baseline": None,
+            "a row of the first day": {"first": windows(3.0 * 2.0, 0.04, 4)},
+            "a row of both days": {"first": windows(3.0 * 2.0, 0.04, 2), "second": windows(2.0, 0.04, 2)},
+        }[against]
+        true = 6.0 if below is None else 3.0
+        estimate = ratio_across_sessions(above, below, baseline)
+        assert estimate.confidence == 0.95
+        held += estimate.low <= true <= estimate.high
+    assert held / 2000 >= 0.94
+
+
+def test_where_both_sides_have_the_same_sessions_the_baseline_cancels_out() -> None:
+    above = {"first": [6.0, 6.6], "second": [2.0, 2.2]}
+    below = {"first": [3.0, 3.3], "second": [1.0, 1.1]}
+    estimate = ratio_across_sessions(above, below, {})
+    assert estimate.value == pytest.approx(2.0)
+    assert estimate == ratio_across_sessions(above, below, {"first": [1.0, 9.0], "second": [5.0, 0.1]})
+
+
+def test_across_sessions_one_window_of_a_configuration_says_nothing_of_its_variance() -> None:
+    estimate = ratio_across_sessions({"second": [6.0]}, None, {"second": [1.0, 1.1], "first": [3.0, 3.0]})
+    assert estimate.confidence == 0.0
+    with pytest.raises(ValueError, match="without a window of the baseline"):
+        ratio_across_sessions({"second": [6.0]}, None, {"first": [1.0, 1.1]})

@@ -80,6 +80,12 @@ def test_fewer_actors_play_more_games_so_that_one_group_fills_a_batch(
     )
 
 
+def test_all_groups_get_as_many_games(gpu: Callable[..., Gpu], machine: Callable[..., Hardware]) -> None:
+    """171 games would do if they could be halved: 6 actors with 85 in a group have 510 leaves for a batch of 512."""
+    selfplay = fit_to_hardware(PLAN_HIGH, machine(gpu(), cores=8), BOARD).config.selfplay
+    assert (selfplay.actors, selfplay.games_per_actor) == (6, 172)
+
+
 def test_a_batch_that_no_number_of_games_fills_is_lowered(
     gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
 ) -> None:

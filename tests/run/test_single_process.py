@@ -19,12 +19,14 @@ from alphazero.config import (
     SelfPlayConfig,
     TrainingConfig,
 )
+from alphazero.config_loading import load_config
 from alphazero.config_validation import validate
 from alphazero.errors import UserError
 from alphazero.games.registry import get_game
 from alphazero.loop import train_in_one_process
 from alphazero.metrics.progress import Progress
 from alphazero.network.resnet import build_network
+from alphazero.run.run_files import CONFIG_NAME
 from alphazero.run.run_metrics import RunMetrics
 from alphazero.run.single_process import Chronicle, SingleProcessRun
 from alphazero.training.learner import Learner, LossRecord, learning_rate
@@ -174,6 +176,20 @@ def test_the_command_line_trains_the_same_agent_twice(tmp_path: Path) -> None:
         _, weights = load_weights_file(tmp_path / name / "out" / "model.safetensors")
         models.append(weights)
     assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+
+
+def test_a_whole_run_takes_another_scoring_and_no_other_number_of_steps(tmp_path: Path) -> None:
+    short = replace(TINY, training=replace(TINY.training, max_steps=1))
+
+    def run(config: Config) -> None:
+        with Progress("a run") as progress:
+            SingleProcessRun(config, tmp_path, progress).run()
+
+    run(short)
+    run(replace(short, evaluation=replace(short.evaluation, simulations=7)))
+    assert load_config(tmp_path / CONFIG_NAME).evaluation.simulations == 7
+    with pytest.raises(UserError, match=r"training.max_steps = 1 instead of 2"):
+        run(replace(short, training=replace(short.training, max_steps=2)))
 
 
 def test_a_limit_of_time_is_refused() -> None:

@@ -128,6 +128,16 @@ def test_the_fill_rate_is_rows_over_capacity(network):
     assert bench.server.take_statistics().batches == 0
 
 
+def test_a_request_larger_than_a_batch_counts_as_the_pieces_it_is_evaluated_in(network):
+    bench = Bench(network, batch_size=8, rows_in_play=20)
+    bench.ask(0, 20)
+    bench.server.serve_batch()
+    statistics = bench.server.take_statistics()
+    assert (statistics.batches, statistics.rows) == (3, 20)
+    assert statistics.fill_rate(8) == 20 / 24
+    assert statistics.fills.tolist() == [0] * 9 + [0, 1] + [0] * 8 + [2]  # 50 % full, and twice full
+
+
 def test_run_ends_when_told(network):
     bench = Bench(network)
     stop = threading.Event()
