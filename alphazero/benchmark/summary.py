@@ -78,8 +78,9 @@ def summarise(document: Mapping[str, Any]) -> pd.DataFrame:
     `speed_up` of simulations/s over the baseline and `gain` in `judged_by` over `against`, each with `_low`
     and `_high`, and of windows of several sessions each held against its own session's baseline; expected_low,
     expected_high, expected_source; share_of_ceiling, of the windows measured in the ceiling's session;
-    limiting_resource; search_unchanged; quality_row (of `snakemake quality`: what tests this row's agents, FULL_QUALITY for the
-    whole ladder); provenance, with the settings that have an effect, and when the row's windows were measured.
+    limiting_resource; search_unchanged; quality_row (of `snakemake quality`: what tests this row's agents,
+    FULL_QUALITY for the whole ladder); provenance, with the settings that have an effect, and when the row's windows
+    were measured.
     """
     windows = _by_key(document["windows"])
     variants = {variant["name"]: variant for variant in document["variants"]}
