@@ -19,8 +19,8 @@ if __name__ == "__main__":
     missing = [name for name in ("numpy", "torch", "tomli_w") if importlib.util.find_spec(name) is None]
     if missing:
         sys.exit(
-            f"error: {', '.join(missing)} not installed for {sys.executable}; run `make build` and use .venv/bin/python "
-            "(docs/install.md)"
+            f"error: {', '.join(missing)} not installed for {sys.executable}; run `make build` and use "
+            ".venv/bin/python (docs/install.md)"
         )
 
     from alphazero.cli import main
