@@ -99,7 +99,8 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
         for _ in range(allowed):
             batch = replay_buffer.sample(training.batch_size, sampling)
             losses = learner.train_step(batch, learner.steps / all_steps)
-            if learner.steps % training.publish_every_steps == 0:
+            # What was played without a network is learned before one plays.
+            if learner.steps % training.publish_every_steps == 0 or learner.steps == gate.steps_of_untrained:
                 weights_version += 1
                 engine.load_weights(learner.agent.state_dict())
                 cache.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,10 +94,11 @@ def run(arguments: argparse.Namespace) -> int:
     device = device_here(first.inference.device)
     with WorkerPool(worker_count(arguments, device)) as pool:
         runs = []
-        for folder, config in zip(arguments.run_folders, configs, strict=True):
+        names = run_names(arguments.run_folders)
+        for folder, config, name in zip(arguments.run_folders, configs, names, strict=True):
             session = Session(pool, _own_setting(config, device), ProgressLines())
             points = measure_strength(session, folder, arguments.points, positions)
-            runs.append(strength_record(folder.resolve().name, config.run.seed, points))
+            runs.append(strength_record(name, config.run.seed, points))
     document = {
         "format": FORMAT,
         "game": first.run.game,
@@ -111,6 +113,16 @@ def run(arguments: argparse.Namespace) -> int:
     print(time_table(document).markdown())
     print(f"page: {(out / 'strength.html').as_posix()}")
     return 0
+
+
+def run_names(folders: Sequence[Path]) -> list[str]:
+    """Return so much of the end of each path as tells the runs apart: NAME, or PROFILE/EXPERIMENT/NAME."""
+    parts = [folder.resolve().parts for folder in folders]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(each[-length:]) for each in parts]
+        if len(set(names)) == len(set(parts)):
+            break
+    return names
 
 
 def _own_setting(config: Config, device: str) -> Setting:

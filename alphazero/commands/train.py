@@ -33,9 +33,9 @@ RESULT_FILES = (
     "health.json",
 )
 RESULT_FOLDERS = ("weights", "tensorboard")
-# What `evaluate` and `report` make of them.
+# What `evaluate`, `report`, `rate` and `strength` make of them.
 TABLES_NAME = "tables"
-MADE_OF_RESULTS = ("evaluation", TABLES_NAME)
+MADE_OF_RESULTS = ("evaluation", TABLES_NAME, "ratings", "strength")
 REPORT_NAME = "report.html"
 
 

@@ -20,7 +20,9 @@ def wilson_interval(share: float, trials: float, z: float = Z_95) -> tuple[float
     shrink = 1.0 / (1.0 + z * z / trials)
     centre = shrink * (share + z * z / (2.0 * trials))
     half_width = shrink * z * math.sqrt(share * (1.0 - share) / trials + z * z / (4.0 * trials * trials))
-    return max(0.0, centre - half_width), min(1.0, centre + half_width)
+    low, high = max(0.0, centre - half_width), min(1.0, centre + half_width)
+    # Exactly so, where rounding would leave a difference of 1e-16: a bound where there is none.
+    return (low if share > 0.0 else 0.0), (high if share < 1.0 else 1.0)
 
 
 def mean_share_interval(

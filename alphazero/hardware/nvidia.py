@@ -82,7 +82,12 @@ def _probe(nvml: Any, environment: Mapping[str, str]) -> NvidiaDevices:
                 f"{gpu.name} (GPU {gpu.index}) is in MIG mode: a process uses one of its "
                 f"{len(gpu.mig_instances)} instances, the first unless CUDA_VISIBLE_DEVICES names another"
             )
-    if len({gpu.name for gpu in gpus}) > 1 and environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
+    by_number = visible is None or visible.replace(",", "").replace(" ", "").isdigit()
+    if (
+        by_number
+        and len({gpu.name for gpu in found}) > 1
+        and environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID"
+    ):
         warnings.append(
             "the GPUs differ, and CUDA may number them by speed while they are listed by bus; "
             "set CUDA_DEVICE_ORDER=PCI_BUS_ID so that cuda:N is the GPU listed as N"

@@ -49,8 +49,9 @@ def engine_speeds(document: Document, rows: pd.DataFrame) -> dict[str, EngineSpe
         if window["kind"] == "ceiling" and not window["error"]:
             count = processes[window["key"]]
             speed = EngineSpeed({int(size): rate for size, rate in window["metrics"].items()})
-            by_key[window["key"]] = speed
-            found[f"{window['engine']}, {count} process{'es' if count > 1 else ''}"] = speed
+            # Engines that were measured again for another configuration are one line: the first one's.
+            label = f"{window['engine']}, {count} process{'es' if count > 1 else ''}"
+            by_key[window["key"]] = found.setdefault(label, speed)
     for _, row in reading(rows, "ladder").iterrows():
         known = by_key.get(variants[row["name"]]["keys"]["ceiling"])
         point = (row["inference_batch_size"], row["evaluations_per_second"])

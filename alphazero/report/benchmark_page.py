@@ -189,7 +189,7 @@ def _times(document: Document, rows: pd.DataFrame) -> str:
             benchmark_plots.plot_actor_times,
             (ladder,),
             "What actors do with their time.",
-            "Means over the windows; grey is waiting for answers.",
+            "Medians over the windows, which need not add up to 100 %; grey is waiting for answers.",
         )
         + _figure(
             benchmark_plots.plot_server_times,
@@ -232,7 +232,7 @@ def _batches(document: Document, rows: pd.DataFrame) -> str:
 
 
 def _figure(plot: Plot, data: tuple[Any, ...], heading: str, caption: str) -> str:
-    return figure(plot, data, heading, caption, f"{heading} The table above has the numbers.")
+    return figure(plot, data, heading, caption, f"{heading} all.csv and measurements.json have the numbers.")
 
 
 def _phases(document: Document) -> str:

@@ -29,7 +29,12 @@ def plot_ladder(rows: pd.DataFrame, theme: Theme) -> Figure | None:
     axes.barh(places, measured["speed_up"], height=BAR, color=theme.series[0], label="measured")
     low, high = measured["speed_up_low"], measured["speed_up_high"]
     axes.hlines(places, low, high, color=theme.ink, linewidth=1.6, label="95 % interval")
-    promised = _compounded(measured)
+    rungs = {index: place for place, index in enumerate(measured.index)}
+    promised = [
+        (rungs[rows.index[rung]], low, high)
+        for rung, low, high in _compounded(rows)  # those that could not be measured, too
+        if rows.index[rung] in rungs
+    ]
     if promised:
         axes.hlines(
             [place + BAR / 2 + 0.07 for place, _, _ in promised],  # below the bar

@@ -181,19 +181,29 @@ def plot_differences(document: Document, theme: Theme) -> Figure | None:
     for axes, (name, margin) in zip(panels, margins.items(), strict=True):
         sign = -1.0 if find_metric(name).better == "higher" else 1.0
         scale = 100.0 if find_metric(name).unit == "share" else 1.0
+        open_ends: list[tuple[int, float, str, str]] = []
         axes.axvline(0.0, color=theme.muted, linewidth=1.0)
         axes.axvline(sign * margin * scale, color=theme.series[1], linewidth=1.6, linestyle=(0, (4, 3)))
         for place, variant in zip(places, compared, strict=True):
             entry = next((each for each in variant["comparison"]["metrics"] if each["metric"] == name), None)
             if entry is None:
                 continue  # Elo at equal time is measured for rows of the hardware profile alone
-            low, high = (entry["value"] if entry[end] is None else entry[end] for end in ("low", "high"))
             color = theme.series[2] if entry["verdict"] == NO_WORSE else theme.series[0]
             if entry["verdict"] == WORSE:
                 color = theme.series[1]
+            low, high = (entry["value"] if entry[end] is None else entry[end] for end in ("low", "high"))
             axes.hlines(place, scale * low, scale * high, color=color, linewidth=4, alpha=0.6)
             axes.plot(scale * entry["value"], place, "o", color=color, markersize=6)
+            open_ends += [
+                (place, scale * entry["value"], end, color) for end in ("low", "high") if entry[end] is None
+            ]
+        edges = dict(zip(("low", "high"), axes.get_xlim(), strict=True))
+        for place, value, end, color in open_ends:
+            axes.hlines(place, *sorted((edges[end], value)), color=color, linestyle=":", linewidth=2)
+        axes.set_xlim(edges["low"], edges["high"])
+        unit = POINTS if find_metric(name).unit == "share" else find_metric(name).unit
         axes.set_title(find_metric(name).label, fontsize=9.5)
+        axes.set_xlabel("" if unit == "1" else unit, fontsize=9)
         axes.locator_params(axis="x", nbins=3)  # more labels of three decimals would touch
         axes.grid(False, axis="y")
     panels[0].set_yticks(list(places), [variant["title"] for variant in compared])

@@ -117,7 +117,8 @@ def read_run_folder(folder: Path, log: Path | None = None) -> RunData:
 def _with_positions(curve: pd.DataFrame | None, metrics: pd.DataFrame | None) -> pd.DataFrame | None:
     """Return `curve` with the self-play positions that had been generated at each training step.
 
-    Read off the rows of `metrics`, with a straight line between two rows (ten seconds apart).
+    Read off the rows of `metrics`, with a straight line between two rows (ten seconds apart), the first one from where
+    play without a network had come to. The untrained network is at 0.
     """
     if curve is None:
         return None
@@ -128,10 +129,12 @@ def _with_positions(curve: pd.DataFrame | None, metrics: pd.DataFrame | None) ->
             .groupby("training_steps")["positions"]
             .max()
         )
+        without_a_step = float(rows.get(0, 0.0))
         rows = rows[rows.index > 0]
         if len(rows):
-            steps, generated = [0.0, *rows.index], [0.0, *rows.to_numpy()]
-            positions = pd.Series(np.interp(curve["step"], steps, generated), index=curve.index)
+            steps, generated = [0.0, *rows.index], [without_a_step, *rows.to_numpy()]
+            along = np.interp(curve["step"], steps, generated)
+            positions = pd.Series(np.where(curve["step"] > 0, along, 0.0), index=curve.index)
     return curve.assign(training_positions=positions)
 
 

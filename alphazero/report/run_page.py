@@ -138,8 +138,9 @@ def _matches(run: RunData) -> str:
             "Elo with 95 % intervals"
             + (f"; 0 is {anchors[0]}." if anchors else ".")
             + " A drawn game is added for each "
-            "two players that met. Dotted lines have no end: no point was lost, or none won. Who is missing could be "
-            "anywhere.",
+            "two players that met; a draw counts as half a win and half a loss, so that intervals are wider than "
+            "those of a match with many. Dotted lines have no end: no point was lost, or none won. Who is missing "
+            "could be anywhere.",
             "Ratings: " + ", ".join(listed) + ".",
         )
     return match_table(run.matches).html() + ratings

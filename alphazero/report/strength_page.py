@@ -151,7 +151,9 @@ def _plot(document: Document, theme: Theme, key: str, unit: float, label: str) -
         return None
     for error in document["errors"]:
         axes.axhline(error, color=theme.muted, linewidth=1.0, linestyle=(0, (4, 3)))
-    axes.set_yscale("log")
+    # Logarithmic down to the smallest bound, and linear from there to 0, where an error may come to.
+    axes.set_yscale("symlog", linthresh=min(document["errors"]))
+    axes.set_ylim(bottom=0.0)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     axes.yaxis.set_minor_formatter(PercentFormatter(1.0, decimals=1))
     axes.set_xlabel(label)

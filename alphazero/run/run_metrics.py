@@ -186,7 +186,7 @@ def inference_metrics(selfplay: SelfPlayStatistics) -> dict[str, float | None]:
             "time_paused": selfplay.paused_s,
             "time_evaluation": in_actors,
         }
-        if selfplay.rules_s:
+        if selfplay.reports_timed_apart:
             parts |= {
                 "time_tree": selfplay.tree_s,
                 "time_rules": selfplay.rules_s,
@@ -194,7 +194,7 @@ def inference_metrics(selfplay: SelfPlayStatistics) -> dict[str, float | None]:
             }
         else:
             parts["time_search"] = selfplay.search_s
-        if selfplay.looked_up_rows:
+        if selfplay.reports_with_cache:
             parts["time_cache"] = selfplay.cache_s
         row |= {name: part / selfplay.actor_s for name, part in parts.items()}
         row["time_other"] = max(0.0, 1 - sum(parts.values()) / selfplay.actor_s)

@@ -470,8 +470,9 @@ class TrainingRun:
     def _write_curve_point(self, run_time_s: float) -> None:
         self._curve_points += 1
         path = self.run_folder / "weights" / f"{step_name(self.counters.steps)}.safetensors"
-        metadata = point_metadata(self.counters.positions, run_time_s)
-        save_weights(path, self.learner.agent, metadata)
+        if not path.exists():  # before the first step, weights are as old as the run
+            metadata = point_metadata(self.counters.positions, run_time_s)
+            save_weights(path, self.learner.agent, metadata)
 
     def _weights(self) -> dict[str, npt.NDArray[np.float32]]:
         """Return the network's state by name, as float32 on the CPU."""

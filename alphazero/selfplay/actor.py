@@ -129,25 +129,32 @@ class _ParentChannel:
 
         Raises SelfPlayStopped when the parent says so.
         """
-        spec, report = self._spec, self.report
+        spec = self._spec
         if spec.parent.poll():
             raise SelfPlayStopped
-        began = now = time.perf_counter()
+        now = time.perf_counter()
         while spec.paused[0]:
+            began = now
             time.sleep(PAUSE_STEP_S)
             now = time.perf_counter()
+            self.report.paused_s += now - began
+            if now - self._reported >= REPORT_EVERY_S:
+                self._send(groups, client, now)
             if spec.parent.poll():
                 raise SelfPlayStopped
-        report.paused_s += now - began
-        if report.episodes or now - self._reported >= REPORT_EVERY_S:
-            report.elapsed_s = now - self._reported
-            for group in groups:
-                _add(report.counts, group.take_counts())
-                _account_search(report, group)
-            _account_network(report, client)
-            spec.parent.send(report)
-            self.report, self._reported = ActorReport(spec.actor), now
+        if self.report.episodes or now - self._reported >= REPORT_EVERY_S:
+            self._send(groups, client, now)
         return self.report
+
+    def _send(self, groups: list[GameGroup], client: EvaluationClient, now: float) -> None:
+        report = self.report
+        report.elapsed_s = now - self._reported
+        for group in groups:
+            _add(report.counts, group.take_counts())
+            _account_search(report, group)
+        _account_network(report, client)
+        self._spec.parent.send(report)
+        self.report, self._reported = ActorReport(self._spec.actor), now
 
 
 def _client(spec: ActorSpec, game: Game) -> EvaluationClient:
@@ -208,6 +215,7 @@ def _account_search(report: ActorReport, group: GameGroup) -> None:
     if seconds is None:
         report.tree_s = 0.0
         return
+    report.timed_apart = True
     report.tree_s += seconds[0]
     report.rules_s += seconds[1]
     report.encoding_s += seconds[2]
@@ -216,6 +224,7 @@ def _account_search(report: ActorReport, group: GameGroup) -> None:
 def _account_network(report: ActorReport, client: EvaluationClient) -> None:
     """What looked like waiting was in part the cache and, with an engine of its own, the network."""
     if isinstance(client, CachingClient):
+        report.has_cache = True
         report.looked_up_rows, client.looked_up_rows = client.looked_up_rows, 0
         report.cached_rows, client.cached_rows = client.cached_rows, 0
         report.cache_s = client.look_up_s + client.keep_s

@@ -32,6 +32,8 @@ class ActorReport:
     tree_s: float = 0.0  # of it: selecting, expanding, backing up; 0 where it is not timed apart
     rules_s: float = 0.0  # of it
     encoding_s: float = 0.0  # of it
+    timed_apart: bool = False  # whether these three are
+    has_cache: bool = False
     cache_s: float = 0.0  # looking answers up in its cache and keeping new ones
     network_s: float = 0.0  # in its own engine (placement `local`)
     waiting_s: float = 0.0  # for the inference server
@@ -83,6 +85,8 @@ class SelfPlayStatistics:
     tree_s: float = 0.0  # 0, like the next two, where they are not timed apart
     rules_s: float = 0.0
     encoding_s: float = 0.0
+    reports_timed_apart: int = 0  # reports of actors whose trees, rules and encoding are
+    reports_with_cache: int = 0
     cache_s: float = 0.0
     waiting_s: float = 0.0
     paused_s: float = 0.0
@@ -117,6 +121,8 @@ class SelfPlayStatistics:
         self.tree_s += report.tree_s
         self.rules_s += report.rules_s
         self.encoding_s += report.encoding_s
+        self.reports_timed_apart += report.timed_apart
+        self.reports_with_cache += report.has_cache
         self.cache_s += report.cache_s
         self.waiting_s += report.waiting_s
         self.paused_s += report.paused_s

@@ -29,6 +29,7 @@ from alphazero.config import Config
 from alphazero.documents import write_document
 from alphazero.errors import UserError
 from alphazero.hardware.probe import probe_hardware
+from alphazero.report.benchmark_data import engine_speeds
 from alphazero.report.benchmark_page import render_benchmark_page, write_benchmark_parts
 
 ENGINE = """
@@ -309,3 +310,20 @@ def test_a_baseline_measured_often_does_not_stand_for_the_others(tmp_path: Path,
     baseline = next(window for window in few["windows"] if window["label"] == "baseline")
     few["windows"] += [baseline] * 5
     assert any("fewer than three windows" in warning for warning in noise_warnings(few))
+
+
+def test_an_engine_that_was_measured_again_keeps_the_diamonds_of_all_rungs(
+    tmp_path: Path, phases: Path
+) -> None:
+    """As that of a reading with other batches is, of which 'auto' may choose another engine."""
+    document = measured(measurement(tmp_path, phases), FakeMeasurer(speed_by_games))
+    (ceiling,) = [window for window in document["windows"] if window["kind"] == "ceiling"]
+    for window in document["windows"]:
+        if window["kind"] == "selfplay":
+            window["metrics"]["inference_batch_size"] = 64.0
+    document["windows"].append({**ceiling, "key": "another", "metrics": {"64": 5000.0}})
+    document["variants"][-1]["keys"]["ceiling"] = "another"
+    assert document["variants"][-1]["reading"] != "ladder"
+    (speed,) = engine_speeds(document, summarise(document)).values()
+    rungs = [variant for variant in document["variants"] if variant["reading"] in ("baseline", "ladder")]
+    assert len(speed.in_selfplay) == len(rungs)

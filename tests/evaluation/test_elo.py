@@ -22,6 +22,14 @@ def test_wilson_interval_has_a_width_at_zero_and_one() -> None:
     assert wilson_interval(1.0, 4, z=2.0) == (pytest.approx(0.5), 1.0)
 
 
+def test_wilson_interval_ends_exactly_at_zero_and_one() -> None:
+    for trials in range(1, 201):
+        assert wilson_interval(0.0, trials)[0] == 0.0
+        assert wilson_interval(1.0, trials)[1] == 1.0
+        assert elo_difference([PairScore(0.0, 2)] * trials).low is None
+        assert elo_difference([PairScore(2.0, 2)] * trials).high is None
+
+
 def test_equal_sets_give_the_interval_of_all_their_trials() -> None:
     mean, low, high = mean_share_interval([0.1, 0.1], [100, 100])
     assert mean == pytest.approx(0.1)

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from alphazero.cli import main
+from alphazero.commands.strength import run_names
 from alphazero.config import SearchConfig
 from alphazero.config_loading import load_config, save_config
 from alphazero.evaluation.run import Session
-from alphazero.report.strength_page import render_strength_page, summary, time_table
+from alphazero.report.plots import LIGHT
+from alphazero.report.strength_page import plot_error_by_time, render_strength_page, summary, time_table
 
 
 def point(step: int, error: float, **more: Any) -> dict[str, Any]:
@@ -117,6 +119,19 @@ def test_the_command_measures_a_run(
         save_config(config, other / "config.toml")
         assert main(["strength", str(out), str(other), "--workers", "0"]) == 2
     assert "different simulations a move (8, 9" in capsys.readouterr().err
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    folders = [tmp_path / "train" / "seed0", tmp_path / "one_hour" / "seed0"]
+    assert run_names(folders) == ["train/seed0", "one_hour/seed0"]
+    assert run_names(folders[:1]) == ["seed0"]
+    assert run_names([tmp_path / "a" / "seed0", tmp_path / "a" / "seed1"]) == ["seed0", "seed1"]
+
+
+def test_an_error_of_zero_has_a_place_in_the_picture() -> None:
+    perfect = {**DOCUMENT, "runs": [{"run": "r", "seed": 0, "points": [point(0, 0.1), point(1, 0.0)]}]}
+    drawing = plot_error_by_time(perfect, LIGHT)
+    assert drawing is not None and drawing.axes[0].get_ylim()[0] == 0.0
 
 
 def test_a_bound_that_is_no_percentage_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -175,6 +175,9 @@ def test_different_gpus_without_a_device_order_give_a_warning(use: Any) -> None:
     use(FakeNvml(H200, T4))
     assert "CUDA_DEVICE_ORDER=PCI_BUS_ID" in probe_nvidia({}).warnings[0]
     assert probe_nvidia({"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}).warnings == ()
+    # CUDA's number 0 may be either, also where it is the only one left visible; a UUID is of one.
+    assert "CUDA_DEVICE_ORDER=PCI_BUS_ID" in probe_nvidia({"CUDA_VISIBLE_DEVICES": "0"}).warnings[0]
+    assert probe_nvidia({"CUDA_VISIBLE_DEVICES": "GPU-bbbb"}).warnings == ()
 
 
 @pytest.mark.parametrize(("mode", "warned"), [(0, False), (2, True), (3, True), (None, False)])

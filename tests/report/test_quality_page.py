@@ -11,7 +11,15 @@ from made_up_measuring import ADAPTIVE, BATCHING, FakeMeasurer, measurement, spe
 from alphazero.cli import main
 from alphazero.documents import write_document
 from alphazero.errors import UserError
-from alphazero.report.quality_page import read_quality, render_quality_page, summary, write_quality_parts
+from alphazero.metrics.catalog import find_metric
+from alphazero.report.plots import LIGHT
+from alphazero.report.quality_page import (
+    plot_differences,
+    read_quality,
+    render_quality_page,
+    summary,
+    write_quality_parts,
+)
 from alphazero.report.quality_receipt import Receipt, Receipts, read_receipts
 
 from .made_up_quality import made_up_quality
@@ -30,6 +38,18 @@ def test_the_page_says_every_verdict_and_stands_by_itself(tmp_path: Path) -> Non
     assert {"quality.csv", "quality.md", "runs.csv", "search_sets.csv", "quality.svg"} <= {
         path.name for path in tmp_path.iterdir()
     }
+
+
+def test_an_interval_without_an_end_goes_to_the_edge_of_the_picture() -> None:
+    document = made_up_quality(full="not shown")
+    (full,) = [variant for variant in document["variants"] if variant["name"] == "full"]
+    elo = next(each for each in full["comparison"]["metrics"] if each["metric"] == "elo_difference")
+    elo["low"] = elo["high"] = None
+    drawing = plot_differences(document, LIGHT)
+    assert drawing is not None
+    panel = next(axes for axes in drawing.axes if axes.get_title() == find_metric("elo_difference").label)
+    ends = {float(x) for lines in panel.collections for segment in lines.get_segments() for x, _ in segment}
+    assert set(panel.get_xlim()) <= ends
 
 
 @pytest.mark.parametrize(("judged", "told"), [("no worse", True), ("worse", False)])

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from alphazero.errors import UserError
@@ -26,6 +27,17 @@ def test_positions_along_the_run_are_read_off_the_metrics(tmp_path: Path) -> Non
     assert run.curve is not None
     # Rows are at 13 steps and 3,400 positions each: step 130 is the tenth row.
     assert run.curve["training_positions"].tolist()[:2] == [0.0, 34_000.0]
+
+
+def test_positions_of_play_without_a_network_are_there_at_the_first_step(tmp_path: Path) -> None:
+    folder = write_made_up_run(tmp_path / "run")
+    metrics = pd.read_csv(folder / "metrics.csv")
+    metrics.loc[:8, ["training_steps", "positions"]] = [0, 100_000]
+    metrics.loc[9:, "positions"] += 100_000
+    metrics.to_csv(folder / "metrics.csv", index=False)
+    curve = read_run_folder(folder).curve
+    assert curve is not None and curve["training_positions"].iloc[0] == 0.0
+    assert (curve["training_positions"].iloc[1:] >= 100_000).all()
 
 
 def test_without_metrics_positions_along_the_run_are_not_known(tmp_path: Path) -> None:

@@ -54,7 +54,14 @@ def test_no_hits_are_a_measured_nought_and_no_cache_is_not_measured() -> None:
 
 def test_the_cache_has_a_share_of_the_actors_time() -> None:
     statistics = SelfPlayStatistics(
-        looked_up_rows=80, actor_s=10.0, search_s=5.0, cache_s=2.0, waiting_s=1.0, network_s=3.0, server_s=5.0
+        looked_up_rows=80,
+        reports_with_cache=1,
+        actor_s=10.0,
+        search_s=5.0,
+        cache_s=2.0,
+        waiting_s=1.0,
+        network_s=3.0,
+        server_s=5.0,
     )
     split = inference_metrics(statistics)
     assert (split["time_search"], split["time_cache"], split["time_waiting"]) == (0.5, 0.2, 0.1)
@@ -69,6 +76,26 @@ def test_pauses_for_the_learner_have_a_share_of_their_own() -> None:
     split = inference_metrics(statistics)
     assert (split["time_search"], split["time_waiting"], split["time_paused"]) == (0.5, 0.1, 0.3)
     assert split["time_other"] == pytest.approx(0.1)
+
+
+def test_a_row_that_is_all_pause_has_the_same_parts_as_others() -> None:
+    """They are averaged over a run: a part that is missing here would count for more there."""
+    parts = {}
+    for name, report in {
+        "playing": ActorReport(
+            0, elapsed_s=2.0, search_s=1.0, tree_s=0.5, rules_s=0.3, encoding_s=0.2, cache_s=0.5
+        ),
+        "paused": ActorReport(0, elapsed_s=2.0, paused_s=2.0),
+    }.items():
+        report.timed_apart = report.has_cache = True
+        statistics = SelfPlayStatistics()
+        statistics.add_actor_report(report, batch_capacity=1)
+        parts[name] = {
+            key: share for key, share in inference_metrics(statistics).items() if key.startswith("time_")
+        }
+    assert parts["playing"].keys() == parts["paused"].keys()
+    assert "time_search" not in parts["paused"] and parts["paused"]["time_cache"] == 0.0
+    assert sum(value or 0.0 for value in parts["paused"].values()) == parts["paused"]["time_paused"] == 1.0
 
 
 def game(resigned: bool = False, foreseen_rightly: bool | None = None, opening_moves: int = 0) -> Episode:

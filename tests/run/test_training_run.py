@@ -163,6 +163,8 @@ def test_play_without_a_network_leaves_time_to_learn(tmp_path: Path) -> None:
     first = json.loads((tmp_path / SUMMARY_NAME).read_text(encoding="utf-8"))
     assert many.batch_size <= first["untrained_ended_at"] < first["positions"]
     assert first["steps"] > 0 and first["weights_version"] > 0
+    metadata, _ = load_weights_file(tmp_path / "weights" / f"{step_name(0)}.safetensors")
+    assert float(metadata["run_time_s"]) == 0.0  # not that of a later point before the first step
     owed = replay_ratio_gate(many, first["untrained_ended_at"]).steps_earned(first["positions"])
     assert measure_health(config, tmp_path)["steps_share"] == pytest.approx(first["steps"] / owed)
 

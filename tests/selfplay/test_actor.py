@@ -13,7 +13,14 @@ import pytest
 
 from alphazero.config import Config
 from alphazero.games.registry import get_game
-from alphazero.selfplay.actor import ActorSpec, _account_network, _client, _ParentChannel, group_shape
+from alphazero.selfplay.actor import (
+    REPORT_EVERY_S,
+    ActorSpec,
+    _account_network,
+    _client,
+    _ParentChannel,
+    group_shape,
+)
 from alphazero.selfplay.reports import ActorReport
 from alphazero.selfplay.transport.caching import CachingClient
 from alphazero.selfplay.transport.local import LocalClient
@@ -124,3 +131,18 @@ def test_time_paused_for_the_learner_is_no_waiting_for_evaluations() -> None:
     report = channel.report
     channel.after_round([], LocalClient(Engine(), None, 1, ROWS, GAME.observation_shape))
     assert report.paused_s >= 0.09 and report.waiting_s == 0.0
+
+
+def test_a_long_pause_is_reported_while_it_lasts() -> None:
+    parent, here = CONTEXT.Pipe()
+    paused = [1]
+    threading.Timer(2.6 * REPORT_EVERY_S, paused.__setitem__, (0, 0)).start()
+    channel = _ParentChannel(ActorSpec(0, 0, Config(), 0, here, paused, [0]))
+    channel.after_round([], LocalClient(Engine(), None, 1, ROWS, GAME.observation_shape))
+    reports = []
+    while parent.poll():
+        reports.append(parent.recv())
+    assert len(reports) == 2
+    for report in reports:
+        assert report.paused_s == pytest.approx(report.elapsed_s, rel=0.1)
+    assert 0 < channel.report.paused_s < REPORT_EVERY_S
