@@ -142,11 +142,10 @@ class GuardedEngine:
             except RuntimeError as error:
                 if not is_out_of_device_memory(error):
                     raise
-                tried = min(most, len(observations))
-                if tried <= 1:
+                if most <= 1:
                     raise no_room_for_a_row("the inference engine", error) from error
             # Outside the handler: the exception's traceback keeps the failed pass's tensors alive.
-            most = tried // 2
+            tried, most = min(most, len(observations)), most // 2
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             _LOG.warning("out of device memory at %d rows; going on with at most %d", tried, most)

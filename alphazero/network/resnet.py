@@ -116,7 +116,10 @@ class PolicyValueNetwork(nn.Module):
         owners = (
             None if self.ownership_output is None else self.ownership_output(value).unflatten(1, (-1, OWNERS))
         )
-        return self.policy_output(policy), torch.tanh(self.value_output(value)).squeeze(1), owners
+        values = self.value_output(value).squeeze(1)
+        # In half precision a value of more than 0.998 would be 1, and learn nothing more.
+        values = torch.tanh(values.to(torch.promote_types(values.dtype, torch.float32)))
+        return self.policy_output(policy), values, owners
 
     def _initialise(self) -> None:
         for module in self.modules():

@@ -102,7 +102,7 @@ class Learner:
         self.steps = 0
         self.most_rows: int | None = None
         self.threads = max(1, config.threads)
-        self._copies: NetworkCopies | None = None
+        self._copies: dict[tuple[int, int], NetworkCopies] = {}  # by their number, and the threads of each
         self._config = config
         self._device = device
         on_cuda = device.type == "cuda"
@@ -273,9 +273,10 @@ class Learner:
             torch.set_num_threads(threads_here)
         if at_once == 1:
             return None
-        if self._copies is None or self._copies.count != at_once:
-            self._copies = NetworkCopies(self.network, at_once, self.threads // at_once)
-        return self._copies
+        shape = (at_once, self.threads // at_once)
+        if shape not in self._copies:
+            self._copies[shape] = NetworkCopies(self.network, *shape)
+        return self._copies[shape]
 
     def _losses(self, network: PolicyValueNetwork, batch: DeviceBatch) -> tuple[Losses, Tensor]:
         """Return the losses of the policy and the value, and that of the ownership head, 0 without one."""

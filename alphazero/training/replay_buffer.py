@@ -189,6 +189,7 @@ class ReplayBuffer:
         """
         cursor, capacity, total_positions, total_episodes = (int(state[name][0]) for name in _COUNTER_NAMES)
         size = len(state["value_targets"])
+        state = self._with_own_width(state)
         for name, array in self._arrays().items():
             if state[name].shape[1:] != array.shape[1:] or state[name].dtype != array.dtype:
                 raise UserError(
@@ -206,6 +207,18 @@ class ReplayBuffer:
             self._cursor = cursor if same_place else len(kept) % self.capacity
             self.total_positions = total_positions
             self.total_episodes = total_episodes
+
+    def _with_own_width(self, state: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDArray[Any]]:
+        """Return `state` with owners of cells as they are kept here.
+
+        An ownership head may be asked for later, or no more. Positions of before it are as those of which nobody
+        knows the owners.
+        """
+        owners = state["ownership_targets"]
+        if 0 not in {owners.shape[1], self._ownership_targets.shape[1]}:
+            return state
+        width = self._ownership_targets.shape[1]
+        return {**state, "ownership_targets": np.full((len(owners), width), NOT_TAUGHT, np.uint8)}
 
     def _draw_rows(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Return int64 [count] rows, drawn with probabilities in proportion to their `_draw_chances`."""

@@ -312,6 +312,12 @@ def test_wrong_calls_say_what_was_wrong(backend: str) -> None:
     trees = new_trees(backend)
     with pytest.raises(ValueError, match="not expanded"):
         trees.root_statistics(0)
+    with pytest.raises(ValueError, match="not the leaf"):
+        expand(trees, 0, 0.0, [1.0])  # nobody asked for it
+    select(trees)
+    trees.reset(np.zeros(1, np.int32))
+    with pytest.raises(ValueError, match="not the leaf"):
+        expand(trees, 0, 0.0, [1.0])  # of the tree before
     select(trees)
     with pytest.raises(ValueError, match="no legal action"):
         expand(trees, 0, 0.0, [])

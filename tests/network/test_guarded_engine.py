@@ -72,12 +72,12 @@ def test_out_of_memory_halves_the_batch_until_it_fits_and_loses_no_row(
     engine = GuardedEngine(DeviceWithRoomFor(20, max_batch=64), small_network(), CPU)
     with caplog.at_level(logging.WARNING):
         _, values = engine.evaluate(numbered_rows(50))
-    # min(64, 50) = 50 -> 25 -> 12, which fits in 20
-    assert engine.max_batch == 12
+    # 64 -> 32 -> 16, which fits in 20
+    assert engine.max_batch == 16
     assert values.tolist() == list(range(50))
     assert [record.message for record in caplog.records] == [
-        "out of device memory at 50 rows; going on with at most 25",
-        "out of device memory at 25 rows; going on with at most 12",
+        "out of device memory at 50 rows; going on with at most 32",
+        "out of device memory at 32 rows; going on with at most 16",
     ]
 
 
@@ -102,7 +102,7 @@ def no_memory_for_a_graph() -> RuntimeError:
 def test_libraries_that_run_out_of_device_memory_halve_the_batch_too(error: RuntimeError) -> None:
     engine = GuardedEngine(DeviceWithRoomFor(20, 64, error), small_network(), CPU)
     _, values = engine.evaluate(numbered_rows(50))
-    assert engine.max_batch == 12
+    assert engine.max_batch == 16
     assert values.tolist() == list(range(50))
 
 
@@ -122,7 +122,7 @@ def test_buffers_that_do_not_fit_at_half_the_batch_are_halved_again() -> None:
 
     engine = GuardedEngine(NeedsBuffers(20, max_batch=64), small_network(), CPU)
     _, values = engine.evaluate(numbered_rows(50))
-    assert engine.max_batch == 12
+    assert engine.max_batch == 16
     assert values.tolist() == list(range(50))
 
 
@@ -240,7 +240,7 @@ def test_out_of_memory_with_a_batch_on_its_way_loses_neither() -> None:
     engine.submit(numbered_rows(4))  # behind it, so not on the device either
     assert device.submitted == 1
     assert collected(engine, 2) == [list(range(50)), list(range(4))]
-    assert engine.max_batch == 12
+    assert engine.max_batch == 16
     engine.submit(numbered_rows(30))  # more than the device takes at once by now
     assert collected(engine, 1) == [list(range(30))]
 

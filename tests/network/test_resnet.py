@@ -146,3 +146,20 @@ def test_under_autocast_position_biases_keep_the_precision_of_the_convolutions()
 def test_metadata_that_is_not_understood_is_a_user_error(text: str) -> None:
     with pytest.raises(UserError, match="which network"):
         network_from_metadata({"architecture": text})
+
+
+def test_a_value_that_is_wrong_and_sure_of_itself_learns_in_half_precision_too() -> None:
+    """In bfloat16 the tanh of 4 is 1, and its derivative 0."""
+    game = get_game("connect_four")
+    network = build_network(game, SMALL)
+    with torch.no_grad():
+        network.value_output.weight.zero_()
+        network.value_output.bias.fill_(4.0)
+    observations = torch.zeros((2, *game.observation_shape), dtype=torch.uint8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        _, values = network(observations)
+    assert values.dtype == torch.float32
+    (values + 1.0).square().mean().backward()
+    assert network.value_output.bias.grad is not None
+    # 2 (y + 1) (1 - y^2), y = tanh(4)
+    assert float(network.value_output.bias.grad) == pytest.approx(0.00535, rel=0.02)

@@ -309,6 +309,18 @@ def test_threads_compute_pieces_of_a_batch_that_add_up_to_the_step() -> None:
     assert torch.get_num_threads() == 1
 
 
+def test_threads_that_come_and_go_are_as_many_as_asked_for() -> None:
+    """While self-play is paused the learner has all cores; each piece computes with its share of them."""
+    learner = learner_of_normed_network(1, use_amp=False)
+    seen: dict[int, list[int]] = {}
+    for threads in (16, 4, 16):
+        learner.threads = threads
+        copies = learner._copies_for(256)
+        assert copies is not None and copies.count == 4
+        seen.setdefault(id(copies), []).append(copies._workers.submit(torch.get_num_threads).result())
+    assert sorted(seen.values()) == [[1], [4, 4]]  # kept for when they are wanted again
+
+
 def test_threads_repeat_bit_for_bit() -> None:
     first, second = (learner_of_normed_network(2, use_amp=True) for _ in range(2))
     for step in range(5):

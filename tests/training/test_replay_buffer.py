@@ -306,6 +306,20 @@ def test_ownership_targets_are_mirrored_with_their_position_and_side_positions_h
     np.testing.assert_array_equal(again.ownership_targets, batch.ownership_targets)
 
 
+def test_an_ownership_head_may_be_asked_for_later_or_no_more() -> None:
+    """That of a final network has no part in a run's key, and what was played before has no owners then."""
+    episode = play_episode(CONNECT_FOUR, np.random.default_rng(0))
+    for before in (False, True):
+        buffer = ReplayBuffer(60, CONNECT_FOUR, ownership=before)
+        buffer.add_episode(episode)
+        restored = ReplayBuffer(60, CONNECT_FOUR, ownership=not before)
+        restored.load_state_dict(buffer.state_dict())
+        batch, other = (each.sample(8, np.random.default_rng(1)) for each in (buffer, restored))
+        np.testing.assert_array_equal(other.value_targets, batch.value_targets)
+        assert other.ownership_targets.shape == (8, 0 if before else 42)
+        assert (other.ownership_targets == NOT_TAUGHT).all()
+
+
 def test_without_ownership_nothing_is_kept_of_it_and_planes_may_mean_anything() -> None:
     batch = filled(60, 2).sample(8, np.random.default_rng(0))
     assert batch.ownership_targets.shape == (8, 0)

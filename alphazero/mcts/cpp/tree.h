@@ -174,7 +174,9 @@ class Tree {
 
   // Give the unexpanded node at `block` its edges: actions int32 [count], priors float [count].
   bool expand(int32_t block, int32_t count, const int32_t* actions, const float* priors) {
-    if (!widen(block, int64_t{count} * words_an_edge_)) return false;
+    // With room to spare, which leaves in flight may need to become terminal.
+    const int64_t more_words = int64_t{count} * words_an_edge_;
+    if (!has_room(more_words) || !widen(block, more_words)) return false;
     Node* leaf = node(block);
     leaf->edge_count = count;
     Edge* edge = edges(leaf);

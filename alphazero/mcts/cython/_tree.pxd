@@ -151,7 +151,9 @@ cdef inline int32_t expand_leaf(
     cdef Edge* edges
     cdef Link* links
     cdef int32_t edge
-    if not widen(tree, block, edge_count * <int64_t>tree.words_an_edge):
+    cdef int64_t more_words = edge_count * <int64_t>tree.words_an_edge
+    # With room to spare, which leaves in flight may need to become terminal.
+    if not has_room(tree, more_words) or not widen(tree, block, more_words):
         return OUT_OF_MEMORY
     leaf = node_at(tree, block)
     leaf.edge_count = edge_count
@@ -201,7 +203,7 @@ cdef inline bint grow(Tree* tree, int64_t needed_words) noexcept nogil:
 
     By an eighth more: with a thousand trees, doubling would leave too much of it unused.
     """
-    cdef int64_t capacity = max(needed_words, tree.capacity + tree.capacity // 8, <int64_t>FIRST_WORDS)
+    cdef int64_t capacity = max(needed_words, tree.capacity + <int64_t>tree.capacity // 8, <int64_t>FIRST_WORDS)
     return capacity <= INT32_MAX and set_capacity(tree, <int32_t>capacity)
 
 

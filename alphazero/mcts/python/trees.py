@@ -73,6 +73,9 @@ class PythonTrees:
         self._trees = [[_new_root()] for _ in range(num_trees)]
         self._forced_playouts = [0.0] * num_trees
         self._early_stop = [False] * num_trees
+        self._waits = [
+            False
+        ] * num_trees  # for the answer to its newest leaf; with several they count as in flight
         # Visits that each edge of the root is to reach by its quota; empty without one.
         self._visits_due: list[list[int]] = [[] for _ in range(num_trees)]
         self.set_exploration_table(exploration_table)
@@ -86,6 +89,7 @@ class PythonTrees:
         for tree in trees.tolist():
             self._trees[tree] = [_new_root()]
             self._visits_due[tree] = []
+            self._waits[tree] = False
 
     def select_leaves(self, trees: IntArray, nodes: IntArray, parents: IntArray, actions: IntArray) -> None:
         for i, tree in enumerate(trees.tolist()):
@@ -191,6 +195,7 @@ class PythonTrees:
             raise ValueError(f"tree {tree} has leaves in flight: answer them before it is advanced")
         new_root = self._child_of_root(tree, action)
         self._visits_due[tree] = []
+        self._waits[tree] = False
         if new_root == NO_NODE:
             self._trees[tree] = [_new_root()]
             return np.empty(0, dtype=np.int32)
@@ -248,6 +253,7 @@ class PythonTrees:
                 if node.in_flight:
                     break
                 _count_in_flight(nodes, number, 1)
+            self._waits[tree] = True
             return number, node.parent, node.action
         return NO_NODE, NO_NODE, -1
 
@@ -295,6 +301,7 @@ class PythonTrees:
         """Back up the value of a leaf just evaluated. The root's own evaluation is not a simulation."""
         if leaf != 0:
             self.remaining[tree] -= 1
+        self._waits[tree] = False
         if self._several_leaves:
             _count_in_flight(self._trees[tree], leaf, -1)
         _backup(self._trees[tree], leaf, value)
@@ -317,7 +324,8 @@ class PythonTrees:
         nodes = self._trees[tree]
         is_leaf = 0 <= number < len(nodes) and not nodes[number].actions
         waits = is_leaf and nodes[number].terminal_value is None
-        if waits and (nodes[number].in_flight if self._several_leaves else number == len(nodes) - 1):
+        newest = self._waits[tree] and number == len(nodes) - 1
+        if waits and (nodes[number].in_flight if self._several_leaves else newest):
             return nodes[number]
         raise ValueError(f"node {number} of tree {tree} is not the leaf that select_leaves handed out")
 
