@@ -217,9 +217,9 @@ class Measurement:
         return list(jobs.values())
 
     def _keys_of(self, config: Config) -> _Keys:
-        versions = (platform.python_version(), np.__version__, torch.__version__)
-        window = (self._source_hash, self.device, *versions)
-        window += (repr((self.budget.window_s, self.budget.warm_up_s)),)
+        versions = (platform.python_version(), np.__version__, str(torch.__version__))
+        lengths = repr((self.budget.window_s, self.budget.warm_up_s))
+        window = (self._source_hash, self.device, *versions, lengths)
         settings = self._effective(config)
         ceiling = {
             name: value

@@ -285,7 +285,8 @@ def _ratio(
         against = None if keys[1] == baseline else under
         with contextlib.suppress(ValueError):
             return ratio_across_sessions(over, against, _by_session(windows.get(baseline, []), LEAVES))
-    return ratio_estimate(*([rate for rates in side.values() for rate in rates] for side in (over, under)))
+    numerators, denominators = ([rate for rates in side.values() for rate in rates] for side in (over, under))
+    return ratio_estimate(numerators, denominators)
 
 
 def _by_session(windows: Sequence[Row], metric: str) -> dict[str, list[float]]:
