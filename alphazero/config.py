@@ -181,6 +181,7 @@ class TrainingConfig:
     pinned_memory: bool = True  # page-locked batches on CUDA, copied while the step before computes
     threads: int = 1  # CPU threads of the learner: each computes a piece of the batch, of at least 64 rows
     replay_capacity: int = 500_000  # positions kept (paper: 1 million games)
+    replay_window: int = 0  # of these, so many of the newest are trained on while self-play goes on; 0: all
     replay_ratio: float = 4.0  # positions trained / positions generated, held by counting
     min_positions: int = 5_000  # positions generated before the first step
     # So many positions at the start are searched with equal priors and values of 0: an untrained network says

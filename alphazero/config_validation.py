@@ -266,6 +266,7 @@ RULES: dict[str, Rule] = {
     "training.pinned_memory": _ANY_BOOL,
     "training.threads": _between(1, 1024),
     "training.replay_capacity": _at_least(1),
+    "training.replay_window": _at_least(0),
     "training.replay_ratio": _more_than(0),
     "training.min_positions": _at_least(1),
     "training.untrained_positions": _at_least(0),

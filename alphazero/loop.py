@@ -97,7 +97,7 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
         if training.max_steps:
             allowed = min(allowed, training.max_steps - learner.steps)
         for _ in range(allowed):
-            batch = replay_buffer.sample(training.batch_size, sampling)
+            batch = replay_buffer.sample(training.batch_size, sampling, training.replay_window)
             losses = learner.train_step(batch, learner.steps / all_steps)
             # What was played without a network is learned before one plays.
             if learner.steps % training.publish_every_steps == 0 or learner.steps == gate.steps_of_untrained:

@@ -160,6 +160,7 @@ class TrainingRun:
             self.config.training.batch_size,
             self._sampling,
             uploader=batch_uploader(self.config.training, self.device),
+            newest=self.config.training.replay_window,
         )
         self.counters.launches += 1
         failure = None

@@ -35,6 +35,7 @@ class BatchPrefetcher:
         rng: from now on used by the prefetcher alone.
         depth: batches held ready, 1 or more.
         uploader: copies batches to the learner's CUDA device ahead; None: they are handed out as they were sampled.
+        newest: of the buffer's positions, so many of the newest are sampled from; 0: all.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class BatchPrefetcher:
         rng: np.random.Generator,
         depth: int = 2,
         uploader: BatchUploader | None = None,
+        newest: int = 0,
     ) -> None:
         self._buffer = buffer
+        self._newest = newest
         self._batch_size = batch_size
         self._rng = rng
         self._uploader = uploader
@@ -92,7 +95,7 @@ class BatchPrefetcher:
     def _run(self) -> None:
         try:
             while not self._stop.is_set():
-                batch = self._buffer.sample(self._batch_size, self._rng)
+                batch = self._buffer.sample(self._batch_size, self._rng, self._newest)
                 state = dict(self._rng.bit_generator.state)
                 self._put(_Sampled(self._uploaded(batch), state))
         except BaseException as error:  # handed to the thread that waits for a batch

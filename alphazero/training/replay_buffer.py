@@ -141,16 +141,18 @@ class ReplayBuffer:
             self.total_episodes += 1
         return len(episode)
 
-    def sample(self, batch_size: int, rng: np.random.Generator) -> Batch:
+    def sample(self, batch_size: int, rng: np.random.Generator, newest: int = 0) -> Batch:
         """Return `batch_size` positions, drawn with replacement, each in a random symmetry.
 
         All with the same probability, but for `side_position_weight` and `late_position_weight`. ValueError if the
         buffer is empty.
+
+        newest: draw from so many of the newest positions; 0: from all.
         """
         if self._size == 0:
             raise ValueError("cannot sample from an empty replay buffer")
         with self._lock:
-            rows = self._draw_rows(batch_size, rng)
+            rows = self._draw_rows(batch_size, rng, newest)
             observations = self._observations[rows]
             actions = self._actions[rows]
             visit_counts = self._visit_counts[rows]
@@ -220,9 +222,15 @@ class ReplayBuffer:
         width = self._ownership_targets.shape[1]
         return {**state, "ownership_targets": np.full((len(owners), width), NOT_TAUGHT, np.uint8)}
 
-    def _draw_rows(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    def _draw_rows(self, count: int, rng: np.random.Generator, newest: int) -> npt.NDArray[np.int64]:
         """Return int64 [count] rows, drawn with probabilities in proportion to their `_draw_chances`."""
-        rows = rng.integers(0, self._size, count)
+
+        def drawn() -> npt.NDArray[np.int64]:
+            if 0 < newest < self._size:
+                return (self._cursor - 1 - rng.integers(0, newest, count)) % self.capacity
+            return rng.integers(0, self._size, count)
+
+        rows = drawn()
         if self._all_alike:
             return rows
         kept = rows[:0]
@@ -230,7 +238,7 @@ class ReplayBuffer:
             kept = np.concatenate([kept, rows[rng.random(len(rows)) < self._draw_chances[rows]]])
             if len(kept) >= count:
                 return kept[:count]
-            rows = rng.integers(0, self._size, count)
+            rows = drawn()
 
     def _lateness_weights(self, positions: Episode | SidePositions) -> npt.NDArray[np.float64]:
         """Return float64 [N]: `late_position_weight` for late positions, 1 for the others."""

@@ -165,6 +165,24 @@ def test_late_positions_are_drawn_as_often_as_their_weight_says() -> None:
     assert firsts.mean() == pytest.approx(4 / 4.4, abs=0.01)
 
 
+@pytest.mark.parametrize("capacity", [50, 1000])
+@pytest.mark.parametrize("late_position_weight", [1.0, 0.5])
+def test_the_newest_positions_can_be_drawn_alone(capacity: int, late_position_weight: float) -> None:
+    """From a ring that has come round, and from one that is not full."""
+    rng = np.random.default_rng(0)
+    buffer = ReplayBuffer(capacity, CONNECT_FOUR, symmetries=False, late_position_weight=late_position_weight)
+    episodes = [play_episode(CONNECT_FOUR, rng) for _ in range(6)]
+    for episode in episodes:
+        buffer.add_episode(episode)
+    newest = np.concatenate([episode.observations for episode in episodes])[-20:]
+    batch = buffer.sample(2_000, np.random.default_rng(1), newest=20)
+    assert {row.tobytes() for row in batch.observations} == {row.tobytes() for row in newest}
+    everything = buffer.sample(50, np.random.default_rng(1))
+    for more in (0, capacity, 10 * capacity):
+        same = buffer.sample(50, np.random.default_rng(1), newest=more)
+        np.testing.assert_array_equal(same.observations, everything.observations)
+
+
 def test_copies_beyond_the_ring_leave_the_last_rows() -> None:
     game = play_episode(CONNECT_FOUR, np.random.default_rng(0), moves=[3, 0, 3])
     buffer = ReplayBuffer(3, CONNECT_FOUR)
