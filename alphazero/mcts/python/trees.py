@@ -73,9 +73,8 @@ class PythonTrees:
         self._trees = [[_new_root()] for _ in range(num_trees)]
         self._forced_playouts = [0.0] * num_trees
         self._early_stop = [False] * num_trees
-        self._waits = [
-            False
-        ] * num_trees  # for the answer to its newest leaf; with several they count as in flight
+        # For the answer to its newest leaf. Several leaves count as in flight instead.
+        self._waits = [False] * num_trees
         # Visits that each edge of the root is to reach by its quota; empty without one.
         self._visits_due: list[list[int]] = [[] for _ in range(num_trees)]
         self.set_exploration_table(exploration_table)
