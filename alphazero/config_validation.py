@@ -49,6 +49,8 @@ def check_value(name: str, value: Value, source: str) -> None:
 
 def fill_warnings(config: Config) -> list[str]:
     """Return sentences if games cannot be shared by the groups, or batches of the inference server never be full."""
+    if config.inference.placement != "server" or config.run.single_process:
+        return []
     games, groups = config.selfplay.games_per_actor, config.selfplay.groups
     if games % groups:
         played = games - games % groups
@@ -57,8 +59,6 @@ def fill_warnings(config: Config) -> list[str]:
             uneven,
             *fill_warnings(replace(config, selfplay=replace(config.selfplay, games_per_actor=played))),
         ]
-    if config.inference.placement != "server":
-        return []
     in_flight = config.selfplay.actors * config.selfplay.games_per_actor
     batch_size = config.inference.batch_size
     if in_flight >= batch_size:

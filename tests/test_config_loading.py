@@ -311,3 +311,12 @@ def test_limits_logging_and_fitted_numbers_leave_the_hash(name: str, value: Any)
 def test_hash_is_short_and_fit_for_a_folder() -> None:
     assert len(config_hash(Config())) == 10
     assert set(config_hash(Config())) <= set("0123456789abcdef")
+
+
+def test_an_experiment_for_a_profile_that_is_not_shipped_needs_to_be_told_which(tmp_path: Path) -> None:
+    """As a configuration is that was resolved with a profile of `alphazero autotune`."""
+    experiment = tmp_path / "mine.toml"
+    experiment.write_text('hardware_profile = "tuned"\n[search]\nsimulations = 7\n', encoding="utf-8")
+    with pytest.raises(UserError, match=r"mine.toml: hardware_profile is 'tuned'.*add --profile none"):
+        resolve_config(experiment=experiment)
+    assert resolve_config(profile="none", experiment=experiment).config.search.simulations == 7

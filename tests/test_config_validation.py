@@ -99,10 +99,18 @@ def test_a_batch_that_can_never_fill_gives_a_warning() -> None:
     assert fill_warnings(exactly_full) == []
     local = replace(baseline, inference=InferenceConfig(batch_size=32, placement="local"))
     assert fill_warnings(local) == []
-    odd = replace(local, selfplay=replace(local.selfplay, games_per_actor=171, groups=2))
+
+
+def test_games_that_the_groups_cannot_share_give_a_warning() -> None:
+    odd = Config(
+        inference=InferenceConfig(batch_size=32), selfplay=SelfPlayConfig(games_per_actor=171, groups=2)
+    )
     assert fill_warnings(odd) == [
         "selfplay.games_per_actor = 171 in 2 groups: 170 are played, so that all have as many"
     ]
+    # An actor that evaluates by itself has one group, and so has a run in one process.
+    assert fill_warnings(replace(odd, inference=replace(odd.inference, placement="local"))) == []
+    assert fill_warnings(replace(odd, run=replace(odd.run, single_process=True))) == []
 
 
 def test_several_leaves_a_tree_give_a_warning_that_training_does_without() -> None:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from alphazero.config import Config, SearchConfig
+from alphazero.config import Config, InferenceConfig, SearchConfig
 from alphazero.config_layers import layer_from_toml
 from alphazero.config_loading import load_config
 from alphazero.errors import UserError
 from alphazero.evaluation.agents import Agent
 from alphazero.games.registry import is_game
 from alphazero.mcts import usable_backend
-from alphazero.network.engines import resolve_device
+from alphazero.network.engines import candidate_engines, resolve_device
 from alphazero.run.run_files import CONFIG_NAME, run_config, with_backend
 
 
@@ -80,14 +81,15 @@ def load_run_config(file: Path) -> Config:
     return with_backend(config, backend)
 
 
-def device_here(device: str) -> str:
-    """Return the torch device that a run's `inference.device` means here: "auto"'s, with a warning, if it is not here.
+def inference_here(inference: InferenceConfig) -> InferenceConfig:
+    """Return how a run's network can be evaluated here: on the device it names, or with a warning on another.
 
-    UserError for what is no device at all.
+    An engine that is none of this device's gives way to the best one.
     """
     try:
-        return str(resolve_device(device))
+        device = str(resolve_device(inference.device))
     except UserError as error:
-        instead = str(resolve_device("auto"))
-        print(f"warning: of the run: {error}; it is {instead} here", file=sys.stderr, flush=True)
-        return instead
+        device = str(resolve_device("auto"))
+        print(f"warning: of the run: {error}; it is {device} here", file=sys.stderr, flush=True)
+    known = inference.engine in candidate_engines(device)
+    return replace(inference, device=device, engine=inference.engine if known else "auto")

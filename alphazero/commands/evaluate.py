@@ -13,7 +13,7 @@ from typing import Any
 
 from alphazero.commands.agent_search import (
     add_config_option,
-    device_here,
+    inference_here,
     load_run_config,
     results_config,
     search_of,
@@ -246,12 +246,13 @@ def _with_arguments(config: Config, arguments: argparse.Namespace) -> Config:
         "pure_mcts_simulations": arguments.pure_mcts_simulations,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    given = arguments.device
-    device = device_here(config.inference.device) if given is None else str(resolve_device(given))
+    inference = config.inference
+    if arguments.device is not None:
+        inference = replace(inference, device=str(resolve_device(arguments.device)))
     return replace(
         config,
         evaluation=replace(config.evaluation, **changes),
-        inference=replace(config.inference, device=device),
+        inference=inference_here(inference),
         run=config.run if arguments.seed is None else replace(config.run, seed=arguments.seed),
     )
 

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Play, write the list and print it; return 0."""
-    from alphazero.commands.agent_search import device_here, results_config
+    from alphazero.commands.agent_search import inference_here, results_config
     from alphazero.commands.evaluate import ProgressLines
     from alphazero.evaluation.agents import Setting
     from alphazero.evaluation.files import match_row, rating_rows_of
@@ -70,10 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
     config = results_config(arguments.run_folder)
     out = arguments.out or arguments.run_folder / "ratings"
     require_writable(out, "choose another --out")
-    device = device_here(config.inference.device)
+    inference = inference_here(config.inference)
     setting = Setting(
         search=replace(config.search, simulations=arguments.simulations or config.evaluation.simulations),
-        inference=replace(config.inference, device=device),
+        inference=inference,
         pure_mcts_simulations=max(budgets),
     )
     players = players_of(arguments.run_folder, config.run.game, arguments.points, budgets)
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         done += ended
         progress("games", done, total)
 
-    with WorkerPool(worker_count(arguments, device)) as pool:
+    with WorkerPool(worker_count(arguments, inference.device)) as pool:
         rated = rate_run(
             pool, setting, players, arguments.games, arguments.opening_moves, arguments.seed, report
         )

@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate the runs at moments along their way, write what came out and print the table; return 0."""
-    from alphazero.commands.agent_search import device_here, results_config
+    from alphazero.commands.agent_search import results_config
     from alphazero.commands.evaluate import ProgressLines
     from alphazero.evaluation.run import Session, solved_positions_of
     from alphazero.evaluation.strength import ERRORS, FORMAT, measure_strength, strength_record
@@ -91,12 +91,14 @@ def run(arguments: argparse.Namespace) -> int:
         )
     out = arguments.out or arguments.run_folders[0] / "strength"
     require_writable(out, "choose another --out")
-    device = device_here(first.inference.device)
-    with WorkerPool(worker_count(arguments, device)) as pool:
+    settings = [_own_setting(config) for config in configs]
+    with WorkerPool(worker_count(arguments, settings[0].inference.device)) as pool:
         runs = []
         names = run_names(arguments.run_folders)
-        for folder, config, name in zip(arguments.run_folders, configs, names, strict=True):
-            session = Session(pool, _own_setting(config, device), ProgressLines())
+        for folder, config, setting, name in zip(
+            arguments.run_folders, configs, settings, names, strict=True
+        ):
+            session = Session(pool, setting, ProgressLines())
             points = measure_strength(session, folder, arguments.points, positions)
             runs.append(strength_record(name, config.run.seed, points))
     document = {
@@ -125,13 +127,14 @@ def run_names(folders: Sequence[Path]) -> list[str]:
     return names
 
 
-def _own_setting(config: Config, device: str) -> Setting:
+def _own_setting(config: Config) -> Setting:
     """Return how a run's agents search where the run itself scores them."""
+    from alphazero.commands.agent_search import inference_here
     from alphazero.evaluation.agents import Setting
 
     return Setting(
         search=replace(config.search, simulations=config.evaluation.simulations),
-        inference=replace(config.inference, device=device),
+        inference=inference_here(config.inference),
         pure_mcts_simulations=config.evaluation.pure_mcts_simulations,
     )
 

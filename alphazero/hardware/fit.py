@@ -319,7 +319,7 @@ class _Fitting:
             if int(_get(self.config, name)) > batch_size:
                 self._set(name, batch_size, reason)
         enough = math.ceil(2 * needed / self.game.max_game_length / selfplay.actors)
-        games = max(selfplay.groups, enough)
+        games = selfplay.groups * math.ceil(enough / selfplay.groups)
         if games < selfplay.games_per_actor and "selfplay.games_per_actor" not in self.fixed:
             reason = (
                 f"{selfplay.actors} x {games} games yield the {needed:,} positions of {steps} steps; more at "
@@ -342,7 +342,8 @@ class _Fitting:
         if self.config.inference.placement == "local" or settled:
             return
         needed = selfplay.groups * math.ceil(batch_size / selfplay.actors)  # all groups have as many
-        games = min(needed, max(_MOST_GAMES_PER_ACTOR, selfplay.games_per_actor))
+        most = max(_MOST_GAMES_PER_ACTOR, selfplay.games_per_actor)
+        games = min(needed, most - most % selfplay.groups)
         if games > selfplay.games_per_actor:
             reason = f"{selfplay.actors} x {games} games in {selfplay.groups} groups can fill a batch"
             if games < needed:

@@ -223,15 +223,17 @@ class TrainingRun:
 
         Where nothing is compiled, training.untrained_positions would outlast a short run.
         """
-        counters, asked = self.counters, self.config.training.untrained_positions
-        if counters.untrained_ended_at or not self.config.training.batch_size <= counters.positions < asked:
+        counters, training = self.counters, self.config.training
+        asked = max(training.untrained_positions, training.min_positions)
+        waits = training.untrained_positions > 0 and training.batch_size <= counters.positions < asked
+        if counters.untrained_ended_at or not waits:
             return
         if self._fraction_of_minutes() >= MOST_UNTRAINED_SHARE:
             counters.untrained_ended_at = counters.positions
-            self.gate = replay_ratio_gate(self.config.training, counters.positions)
+            self.gate = replay_ratio_gate(training, counters.positions)
             self.progress.note(
                 f"{counters.positions} positions were played without a network in {MOST_UNTRAINED_SHARE:.0%} of the "
-                f"time (training.untrained_positions is {asked}); learning begins with these"
+                f"time, of {asked} asked for; learning begins with these"
             )
 
     def _store(self, episode: Episode, metrics: RunMetrics) -> None:

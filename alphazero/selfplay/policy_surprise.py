@@ -8,8 +8,8 @@ policy target from the prior. The game's weight as a whole stays the same.
     divergence      0        0.1      0.7        0        nats, 0.8 in all
     weight          0.5      0.75     2.25       0.5      4 positions, 4 in all
 
-A position that the solver has decided surprises nobody: whoever searches it will find the same, whatever the network
-says. Its policy target, which is sharp, would surprise most.
+A position that the solver has decided surprises nobody, however it was searched: whoever searches it will find the
+same, whatever the network says. Its policy target, which is sharp, would surprise most.
 
 A position of weight 2.25 is written twice, and once more with a probability of 0.25. That is no importance sampling:
 each row counts fully in the loss.

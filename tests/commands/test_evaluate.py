@@ -94,12 +94,13 @@ def test_what_a_run_of_another_machine_names_is_replaced_here(
     config = replace(
         Config(),
         search=replace(SearchConfig(), mcts_backend="cpp"),
-        inference=replace(InferenceConfig(), device="cuda:7"),
+        inference=replace(InferenceConfig(), device="cuda:7", engine="graphs"),
     )
     save_config(config, tmp_path / "config.toml")
     network = build_network(get_game("connect_four"), NetworkConfig(blocks=1, filters=4))
     save_weights(tmp_path / "weights" / "step-00000000.safetensors", network)
     monkeypatch.setattr(mcts, "_why_not", lambda name: "" if name == "python" else "is not built")
+    mcts._warn_that_nothing_is_compiled.cache_clear()  # it warns once a process
     small = ["--simulations", "8", "--workers", "0"]
     with pytest.warns(RuntimeWarning, match="pure-Python"):
         assert evaluate("--run", str(tmp_path), *small, "--positions-per-set", "2", "--matches", "2") == 0

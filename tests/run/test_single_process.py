@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ from alphazero.run.run_files import CONFIG_NAME
 from alphazero.run.run_metrics import RunMetrics
 from alphazero.run.single_process import Chronicle, SingleProcessRun
 from alphazero.training.learner import Learner, LossRecord, learning_rate
-from alphazero.training.replay_buffer import make_replay_buffer
+from alphazero.training.replay_buffer import ReplayBuffer, make_replay_buffer
 from alphazero.training.replay_ratio import planned_steps
 from alphazero.training.weights_file import load_weights_file
 
@@ -176,6 +177,41 @@ def test_the_command_line_trains_the_same_agent_twice(tmp_path: Path) -> None:
         _, weights = load_weights_file(tmp_path / name / "out" / "model.safetensors")
         models.append(weights)
     assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+
+
+def test_what_was_played_without_a_network_is_learned_before_one_plays() -> None:
+    versions: list[tuple[int, int]] = []
+
+    class Watcher:
+        steps = 0
+
+        def on_start(self, learner: Learner, replay_buffer: object) -> None: ...
+
+        def on_episode(self, episode: object, weights_version: int) -> None:
+            versions.append((self.steps, weights_version))
+
+        def on_step(self, losses: LossRecord) -> None:
+            self.steps = losses.step
+
+    training = replace(
+        TINY.training, untrained_positions=64, untrained_replay_ratio=4.0, publish_every_steps=10**6
+    )
+    train_in_one_process(replace(TINY, training=training), Watcher())
+    assert {version for steps, version in versions if steps < 8} == {0}
+    assert {version for steps, version in versions if steps >= 8} == {1}  # 64 * 4 / 32 steps
+
+
+def test_a_window_of_the_replay_buffer_is_what_is_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = set()
+    sample = ReplayBuffer.sample
+
+    def recorded(buffer: ReplayBuffer, batch_size: int, rng: Any, newest: int = 0) -> Any:
+        windows.add(newest)
+        return sample(buffer, batch_size, rng, newest)
+
+    monkeypatch.setattr(ReplayBuffer, "sample", recorded)
+    train_in_one_process(replace(TINY, training=replace(TINY.training, replay_window=70)))
+    assert windows == {70}
 
 
 def test_a_whole_run_takes_another_scoring_and_no_other_number_of_steps(tmp_path: Path) -> None:

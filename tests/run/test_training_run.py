@@ -7,6 +7,7 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,14 +17,15 @@ from alphazero.errors import UserError
 from alphazero.mcts import get_best_mcts_backend
 from alphazero.metrics.progress import Progress
 from alphazero.metrics.writer import CSV_NAME, TENSORBOARD_FOLDER, MetricsWriter
+from alphazero.run import training_run
 from alphazero.run.health import measure_health
 from alphazero.run.run_files import CONFIG_NAME, SUMMARY_NAME, write_particulars
 from alphazero.run.single_process import SingleProcessRun
 from alphazero.run.training_run import TrainingRun
+from alphazero.selfplay.pool import SelfPlayPool
 from alphazero.training.checkpoint import CheckpointStore, step_name
-from alphazero.training.replay_ratio import replay_ratio_gate
 from alphazero.training.weights_file import load_weights_file
-from tests.run.tiny_run import TINY_RUN, train
+from tests.run.tiny_run import SMALL, TINY_RUN, train
 
 CONFIG = Config(inference=InferenceConfig(device="cpu"))
 
@@ -153,23 +155,71 @@ def test_a_run_of_before_sources_were_kept_goes_on(tmp_path: Path) -> None:
         train(TINY_RUN, tmp_path, source_hash="a" * 16)
 
 
-def test_play_without_a_network_leaves_time_to_learn(tmp_path: Path) -> None:
+def test_play_without_a_network_leaves_time_to_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing is compiled, a profile's positions without a network would outlast its minutes."""
+    monkeypatch.setattr(
+        training_run, "MOST_UNTRAINED_SHARE", 0.0
+    )  # as if that time were over when games begin
     many = replace(
-        TINY_RUN.training, untrained_positions=10**9, positions=10**9, max_minutes=2 / 60, replay_ratio=4.0
+        TINY_RUN.training,
+        min_positions=10**5,
+        untrained_positions=10**6,
+        positions=10**9,
+        max_minutes=60.0,
+        max_steps=30,
+        replay_capacity=10**5,
     )
     config = replace(TINY_RUN, training=many)
     assert train(config, tmp_path) == 0
     first = json.loads((tmp_path / SUMMARY_NAME).read_text(encoding="utf-8"))
     assert many.batch_size <= first["untrained_ended_at"] < first["positions"]
-    assert first["steps"] > 0 and first["weights_version"] > 0
+    assert (first["steps"], first["weights_version"] > 0) == (30, True)
+    assert measure_health(config, tmp_path)["steps_share"] == 1.0  # none were owed before that, or all
     metadata, _ = load_weights_file(tmp_path / "weights" / f"{step_name(0)}.safetensors")
     assert float(metadata["run_time_s"]) == 0.0  # not that of a later point before the first step
-    owed = replay_ratio_gate(many, first["untrained_ended_at"]).steps_earned(first["positions"])
-    assert measure_health(config, tmp_path)["steps_share"] == pytest.approx(first["steps"] / owed)
 
     # A run that goes on counts from there, too.
-    assert train(replace(config, training=replace(many, max_minutes=4 / 60)), tmp_path) == 0
+    assert train(replace(config, training=replace(many, max_steps=60)), tmp_path) == 0
     second = json.loads((tmp_path / SUMMARY_NAME).read_text(encoding="utf-8"))
     assert second["untrained_ended_at"] == first["untrained_ended_at"]
-    assert second["steps"] > first["steps"]
+    assert second["steps"] == 60
+
+
+def test_what_was_played_without_a_network_is_learned_before_one_plays(tmp_path: Path) -> None:
+    training = replace(
+        TINY_RUN.training,
+        untrained_positions=128,
+        untrained_replay_ratio=4.0,
+        publish_every_steps=1_000,
+        positions=600,
+    )
+    published: list[int] = []
+
+    def watch(run: TrainingRun) -> None:
+        publish = SelfPlayPool.publish
+
+        def recorded(pool: SelfPlayPool, version: int, weights: Any) -> None:
+            published.append(run.counters.steps)
+            publish(pool, version, weights)
+
+        monkeypatch.setattr(SelfPlayPool, "publish", recorded)
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert train(replace(TINY_RUN, training=training), tmp_path, watch) == 0
+    assert published == [16]  # 128 * 4 / 32, and no thousandth came
+
+
+def test_a_final_network_learns_from_all_and_the_one_that_plays_from_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = []
+
+    class Recording(training_run.BatchPrefetcher):
+        def __init__(self, *arguments: Any, newest: int = 0, **options: Any) -> None:
+            windows.append(newest)
+            super().__init__(*arguments, newest=newest, **options)
+
+    monkeypatch.setattr(training_run, "BatchPrefetcher", Recording)
+    training = replace(TINY_RUN.training, replay_window=50, final_minutes=0.005)
+    assert train(replace(TINY_RUN, training=training, final_network=SMALL), tmp_path) == 0
+    assert windows == [50, 0]

@@ -13,6 +13,7 @@ import pytest
 
 from alphazero.config import Config
 from alphazero.games.registry import get_game
+from alphazero.selfplay import actor
 from alphazero.selfplay.actor import (
     REPORT_EVERY_S,
     ActorSpec,
@@ -133,16 +134,24 @@ def test_time_paused_for_the_learner_is_no_waiting_for_evaluations() -> None:
     assert report.paused_s >= 0.09 and report.waiting_s == 0.0
 
 
-def test_a_long_pause_is_reported_while_it_lasts() -> None:
+def test_a_long_pause_is_reported_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
     parent, here = CONTEXT.Pipe()
+    clock = [0.0]
     paused = [1]
-    threading.Timer(2.6 * REPORT_EVERY_S, paused.__setitem__, (0, 0)).start()
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+        paused[0] = int(clock[0] < 2.6 * REPORT_EVERY_S)
+
+    monkeypatch.setattr(actor.time, "sleep", sleep)
+    monkeypatch.setattr(actor.time, "perf_counter", lambda: clock[0])
     channel = _ParentChannel(ActorSpec(0, 0, Config(), 0, here, paused, [0]))
     channel.after_round([], LocalClient(Engine(), None, 1, ROWS, GAME.observation_shape))
+    monkeypatch.undo()
     reports = []
     while parent.poll():
         reports.append(parent.recv())
     assert len(reports) == 2
     for report in reports:
-        assert report.paused_s == pytest.approx(report.elapsed_s, rel=0.1)
-    assert 0 < channel.report.paused_s < REPORT_EVERY_S
+        assert report.paused_s == pytest.approx(report.elapsed_s)
+    assert sum(report.paused_s for report in (*reports, channel.report)) == pytest.approx(clock[0])

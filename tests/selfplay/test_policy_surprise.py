@@ -46,6 +46,7 @@ def test_without_visits_there_is_no_surprise_to_speak_of():
 def test_a_position_that_the_solver_has_decided_surprises_nobody():
     assert policy_surprise(visits(0, 50), priors(0.9, 0.1), [0, 1]) == 0.0  # won
     assert policy_surprise(visits(0, 0), priors(0.5, 0.5), [-1, -1]) == 0.0  # lost, and teaches no policy
+    assert policy_surprise(visits(0, 0), priors(0.9, 0.1), [0, 1]) == 0.0  # won, as a fast search has found
     undecided = policy_surprise(visits(0, 50), priors(0.9, 0.1))
     assert policy_surprise(visits(0, 50), priors(0.9, 0.1), [-1, 0]) == undecided > 2.0  # one move loses
 
