@@ -203,5 +203,5 @@ class Chronicle:
             return
         self._curve_points += 1
         path = self._run_folder / "weights" / f"{step_name(self.counters.steps)}.safetensors"
-        if not path.exists():  # before the first step, weights are as old as the run
+        if self.counters.steps or not path.exists():  # before the first step, weights are as old as the run
             save_weights(path, self.learner.agent, point_metadata(self.counters.positions, self._run_time()))

@@ -473,7 +473,7 @@ class TrainingRun:
     def _write_curve_point(self, run_time_s: float) -> None:
         self._curve_points += 1
         path = self.run_folder / "weights" / f"{step_name(self.counters.steps)}.safetensors"
-        if not path.exists():  # before the first step, weights are as old as the run
+        if self.counters.steps or not path.exists():  # before the first step, weights are as old as the run
             metadata = point_metadata(self.counters.positions, run_time_s)
             save_weights(path, self.learner.agent, metadata)
 

@@ -38,9 +38,9 @@ def test_a_short_run_is_fitted_aloud_and_keeps_its_search(
     printed = capsys.readouterr()
     settings = tomli.loads(printed.out)
     assert settings["search"]["simulations"] == 800
-    assert settings["selfplay"]["games_per_actor"] == 13
+    assert settings["selfplay"]["games_per_actor"] == 14  # 13 would do, were there not two groups
     assert "fitted: training.untrained_positions 10000 -> 256: 20 steps need 512 positions" in printed.err
-    assert "fitted: selfplay.games_per_actor 64 -> 13: 2 x 13 games yield" in printed.err
+    assert "fitted: selfplay.games_per_actor 64 -> 14: 2 x 14 games yield" in printed.err
     assert "can never be full" not in printed.err  # which would ask for the games back
 
 

@@ -172,7 +172,7 @@ def test_running_out_of_memory_leads_to_fewer_rows(monkeypatch: pytest.MonkeyPat
     engine = compiled_engine(network)
     assert seen == [64, 32, 16]
     assert_answers_in_float32(engine, network)
-    assert engine.max_batch == 18  # half of 37, the first of the odd sizes that did not fit
+    assert engine.max_batch == 16  # halved from 64 until the first of the odd sizes fitted
 
 
 def test_of_a_compilers_output_the_error_is_shown() -> None:

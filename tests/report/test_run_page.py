@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def text(folder: Path) -> str:
-    return render_page(read_run_folder(folder))
+    return render_page(read_run_folder(folder, folder / "train.log"))
 
 
 def test_the_page_is_well_formed_and_needs_nothing_outside_itself(text: str) -> None:
