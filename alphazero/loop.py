@@ -22,7 +22,7 @@ from alphazero.network.engines import make_engine, resolve_device
 from alphazero.network.resnet import PolicyValueNetwork, build_network
 from alphazero.records import Episode
 from alphazero.seeding import generator
-from alphazero.selfplay.game_group import GameGroup
+from alphazero.selfplay.game_group import GameGroup, SelfPlayCounts
 from alphazero.training.learner import Learner, LossRecord
 from alphazero.training.replay_buffer import ReplayBuffer, make_replay_buffer
 from alphazero.training.replay_ratio import planned_steps, replay_ratio_gate
@@ -33,6 +33,10 @@ class Watcher(Protocol):
 
     def on_start(self, learner: Learner, replay_buffer: ReplayBuffer) -> None:
         """All is there, and nothing was played or learned yet."""
+        ...
+
+    def on_round(self, counts: SelfPlayCounts, evaluated: int) -> None:
+        """All games went on by a leaf; `evaluated` of `counts.leaves` by the network, the others by the cache."""
         ...
 
     def on_episode(self, episode: Episode, weights_version: int) -> None:
@@ -81,12 +85,16 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
 
     while fraction_done(training, replay_buffer.total_positions, learner.steps) < 1.0:
         # Self-play: one leaf in each game, evaluated together.
+        cached = cache.rows - cache.evaluations
+        rows = games.collect()
         if replay_buffer.total_positions < training.untrained_positions:
-            games.advance_untrained()
+            games.apply_untrained(rows)
         else:
-            rows = games.collect()
             policy_logits, values = evaluate(games.search.observations[:rows])
             games.apply(policy_logits, values, weights_version)
+        if watcher is not None:
+            counts = games.take_counts()
+            watcher.on_round(counts, counts.leaves + cached - (cache.rows - cache.evaluations))
         for episode in games.take_episodes():
             replay_buffer.add_episode(episode)
             if watcher is not None:

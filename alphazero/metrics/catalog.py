@@ -134,6 +134,8 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "Tenth percentile of the moves of a finished self-play game."),
         Metric("game_length_p90", "game length p90", "moves", "mean", "neither",
             "Ninetieth percentile of the same."),
+        Metric("positions_per_game", "positions a game", "positions", "mean", "neither",
+            "Mean moves of a finished self-play game that were searched: without its random opening."),
         Metric("first_player_win_rate", "first player's wins", "share", "mean", "neither",
             "Self-play games won by the player who moved first / finished games."),
         Metric("draw_rate", "draws", "share", "mean", "neither",

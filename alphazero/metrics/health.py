@@ -116,12 +116,12 @@ RANGES = (
         "self-play is paused when the learner is behind: a tenth missing means that the run ended in arrears",
     ),
     HealthyRange(
-        "game_length_p90",
+        "positions_per_game",
         2.0,
         None,
-        "games end at once; look at the rules, or at what the first weights play",
+        "games end at once; look at the rules, at what the first weights play, or lower selfplay.random_opening_moves",
         "",
-        "no game worth learning is decided by its first two moves",
+        "no game worth learning is decided by its first two moves, and random openings teach nothing",
     ),
     HealthyRange(
         "draw_rate",

@@ -35,7 +35,10 @@ class RungWindows:
 
 
 def engine_speeds(document: Document, rows: pd.DataFrame) -> dict[str, EngineSpeed]:
-    """Return every engine that was measured alone, by its name and the number of its processes."""
+    """Return every engine that was measured alone, by its name and the number of its processes.
+
+    Measured again in another session, it is as it was the last time; for another configuration, it stays the first's.
+    """
     variants = {variant["name"]: variant for variant in document["variants"]}
     processes = {
         variant["keys"]["ceiling"]: variant["settings"]["selfplay.actors"]
@@ -43,17 +46,18 @@ def engine_speeds(document: Document, rows: pd.DataFrame) -> dict[str, EngineSpe
         else 1
         for variant in variants.values()
     }
-    by_key: dict[str, EngineSpeed] = {}
+    labels: dict[str, str] = {}  # by key of a ceiling
+    first_key: dict[str, str] = {}  # by label
     found: dict[str, EngineSpeed] = {}
     for window in document["windows"]:
         if window["kind"] == "ceiling" and not window["error"]:
             count = processes[window["key"]]
-            speed = EngineSpeed({int(size): rate for size, rate in window["metrics"].items()})
-            # Engines that were measured again for another configuration are one line: the first one's.
             label = f"{window['engine']}, {count} process{'es' if count > 1 else ''}"
-            by_key[window["key"]] = found.setdefault(label, speed)
+            labels[window["key"]] = label
+            if first_key.setdefault(label, window["key"]) == window["key"]:
+                found[label] = EngineSpeed({int(size): rate for size, rate in window["metrics"].items()})
     for _, row in reading(rows, "ladder").iterrows():
-        known = by_key.get(variants[row["name"]]["keys"]["ceiling"])
+        known = found.get(labels.get(variants[row["name"]]["keys"]["ceiling"], ""))
         point = (row["inference_batch_size"], row["evaluations_per_second"])
         if (
             known is not None

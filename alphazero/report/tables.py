@@ -194,13 +194,8 @@ def definition_over_the_run(name: str) -> str:
 def _rows_with_a_network(metrics: pd.DataFrame) -> pd.Series:
     """Return for each row whether all of its searches had a network.
 
-    In the first row that had one a part had none: it counts only where no other had one. A run in one process, whose
-    searches are not counted, says by its weights' version whether there was one.
+    In the first row that had one a part had none: it counts only where no other had one.
     """
-    if metrics["evaluations_per_second"].isna().all() and "weights_version" in metrics:
-        learned = metrics["weights_version"] > 0
-        after_the_first = learned.shift(fill_value=False).cummax()
-        return after_the_first if after_the_first.any() else pd.Series(True, index=metrics.index)
     without = (metrics["simulations_per_second"] > 0) & (metrics["evaluations_per_second"] == 0)
     evaluated = metrics["evaluations_per_second"] > 0
     if not without.any():

@@ -34,8 +34,7 @@ _BINS = 10
 _FROM_ROWS = (
     "policy_entropy",
     "game_length",
-    "game_length_p10",
-    "game_length_p90",
+    "positions_per_game",
     "draw_rate",
     "false_resignation_rate",
     "first_player_win_rate",

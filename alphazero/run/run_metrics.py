@@ -33,6 +33,7 @@ class RunMetrics:
         self._losses: list[LossRecord] = []
         self._learner_s: dict[str, float] = {}  # by metric of the learner's time split
         self._episodes: list[tuple[int, float]] = []  # length, first player's outcome
+        self._positions = 0  # of these, without their random openings
         self._staleness: list[npt.NDArray[np.int32]] = []  # in versions, of each position of these
         self._resigned = 0  # of these
         self._foreseen: list[bool] = []  # of games that could have been resigned and were not: rightly?
@@ -73,6 +74,7 @@ class RunMetrics:
         self._resigned += episode.resigned
         if episode.foreseen_rightly is not None:
             self._foreseen.append(episode.foreseen_rightly)
+        self._positions += len(episode)
         length = len(episode.opening) + len(episode)
         self._episodes.append((length, first_player * float(episode.outcomes[0])))
         self._staleness.append(weights_version - episode.weights_versions)
@@ -135,6 +137,7 @@ class RunMetrics:
         if not episodes:
             return {}
         count = len(episodes)
+        positions, self._positions = self._positions, 0
         resigned, self._resigned = self._resigned, 0
         foreseen, self._foreseen = self._foreseen, []
         staleness, self._staleness = self._staleness, []
@@ -143,6 +146,7 @@ class RunMetrics:
             "game_length": sum(length for length, _ in episodes) / count,
             "game_length_p10": float(shortest),
             "game_length_p90": float(longest),
+            "positions_per_game": positions / count,
             "first_player_win_rate": sum(outcome > 0 for _, outcome in episodes) / count,
             "draw_rate": sum(outcome == 0 for _, outcome in episodes) / count,
             "resigned_share": resigned / count,

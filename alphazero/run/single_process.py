@@ -36,6 +36,7 @@ from alphazero.run.run_files import (
     writing_to,
 )
 from alphazero.run.run_metrics import SHORTEST_INTERVAL_S, RunMetrics
+from alphazero.selfplay.game_group import SelfPlayCounts
 from alphazero.selfplay.reports import SelfPlayStatistics
 from alphazero.training.checkpoint import CheckpointStore, step_name
 from alphazero.training.learner import Learner, LossRecord
@@ -149,12 +150,20 @@ class Chronicle:
         self.learner, self.replay_buffer = learner, replay_buffer
         self._save_curve_point()
 
+    def on_round(self, counts: SelfPlayCounts, evaluated: int) -> None:
+        selfplay = self._selfplay
+        selfplay.games += counts.games
+        selfplay.positions += counts.positions
+        selfplay.simulations += counts.simulations
+        selfplay.batch_rows += evaluated
+        if self._config.inference.cache_positions:
+            selfplay.looked_up_rows += counts.leaves
+            selfplay.cached_rows += counts.leaves - evaluated
+
     def on_episode(self, episode: Episode, weights_version: int) -> None:
         self.counters.games += 1
         self.counters.positions += len(episode)
         self.counters.weights_version = weights_version
-        self._selfplay.games += 1
-        self._selfplay.positions += len(episode)
         self._metrics.add_episode(episode, weights_version)
         if self._metrics.seconds >= self._config.run.log_every_seconds:
             self._log()
@@ -176,8 +185,6 @@ class Chronicle:
         row: dict[str, float | None] = {}
         if with_rates:
             row = self._metrics.row(selfplay, ())
-            for name in ("simulations_per_second", "evaluations_per_second"):
-                del row[name]  # only actor processes count them
         counters = self.counters
         row |= {
             "games": counters.games,

@@ -328,6 +328,10 @@ class TrainingRun:
             f"self-play has ended; for {seconds:.0f} s a final network, {size.in_words()}, learns from its "
             f"{len(self.replay_buffer)} positions"
         )
+        if size.ownership_head and not self.replay_buffer.knows_owners():
+            self.progress.note(
+                "its ownership head learns nothing: all of these positions were played before one was asked for"
+            )
         training = replace(config.training, learning_rate=FINAL_RATE_SHARE * config.training.learning_rate)
         learner = Learner(network, training, self.device)
         learner.threads = self._cores

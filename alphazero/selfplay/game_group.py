@@ -142,12 +142,11 @@ class GameGroup:
         for slot in uneven:
             self._open_again(slot)
 
-    def advance_untrained(self) -> None:
-        """Do what `collect`, a network and `apply` do, with equal priors and values of 0 for the network.
+    def apply_untrained(self, rows: int) -> None:
+        """Answer the rows of the last `collect` with equal priors and values of 0, as an untrained network would.
 
-        An untrained network knows no more. What it is spared does not count as leaves.
+        They do not count as leaves.
         """
-        rows = self.collect()
         self.counts.leaves -= rows
         self.apply(self._no_logits[:rows], self._no_values[:rows], weights_version=0)
 

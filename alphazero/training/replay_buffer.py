@@ -210,6 +210,10 @@ class ReplayBuffer:
             self.total_positions = total_positions
             self.total_episodes = total_episodes
 
+    def knows_owners(self) -> bool:
+        """Return whether any position says whose a cell was at the end: an ownership head learns nothing otherwise."""
+        return bool((self._ownership_targets[: self._size] != NOT_TAUGHT).any())
+
     def _with_own_width(self, state: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDArray[Any]]:
         """Return `state` with owners of cells as they are kept here.
 

@@ -324,6 +324,10 @@ def test_an_engine_that_was_measured_again_keeps_the_diamonds_of_all_rungs(
     document["windows"].append({**ceiling, "key": "another", "metrics": {"64": 5000.0}})
     document["variants"][-1]["keys"]["ceiling"] = "another"
     assert document["variants"][-1]["reading"] != "ladder"
+    document["windows"].append(
+        {**ceiling, "block": "later-0", "metrics": {"64": 7000.0}}
+    )  # in another session
     (speed,) = engine_speeds(document, summarise(document)).values()
+    assert speed.alone == {64: 7000.0}
     rungs = [variant for variant in document["variants"] if variant["reading"] in ("baseline", "ladder")]
     assert len(speed.in_selfplay) == len(rungs)

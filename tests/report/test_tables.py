@@ -90,20 +90,6 @@ def test_throughput_over_a_run_leaves_out_the_time_without_a_network_but_not_pau
     assert over_the_run("games_per_hour", metrics[2:]) == 100.0  # all had one
 
 
-def test_throughput_of_a_run_in_one_process_leaves_out_play_without_a_network() -> None:
-    metrics = pd.DataFrame(
-        {
-            "games_per_hour": [9_000.0, 4_000.0, 100.0, 200.0],
-            "positions_per_second": [900.0, 400.0, 10.0, 20.0],
-            "simulations_per_second": [None] * 4,
-            "evaluations_per_second": [None] * 4,
-            "weights_version": [0, 3, 9, 20],
-        }
-    )
-    assert over_the_run("games_per_hour", metrics) == 150.0
-    assert over_the_run("games_per_hour", metrics[:2]) == 6_500.0  # no whole row had a network
-
-
 def test_the_throughput_of_a_run_says_what_it_leaves_out() -> None:
     rows = {name: [1.0, 2.0] for name in OF_SEARCHES}
     table = metrics_table(pd.DataFrame(rows | {"games": [1.0, 2.0]}))

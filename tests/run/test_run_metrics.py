@@ -148,6 +148,7 @@ def test_the_opening_is_part_of_a_games_length() -> None:
     assert (row["game_length"], row["game_length_p10"], row["game_length_p90"]) == pytest.approx(
         (4, 2.4, 5.6)
     )
+    assert row["positions_per_game"] == 2.0
     assert row["first_player_win_rate"] == 1.0
 
 

@@ -26,10 +26,12 @@ from alphazero.errors import UserError
 from alphazero.games.registry import get_game
 from alphazero.loop import train_in_one_process
 from alphazero.metrics.progress import Progress
+from alphazero.network.engines import make_engine
 from alphazero.network.resnet import build_network
 from alphazero.run.run_files import CONFIG_NAME
 from alphazero.run.run_metrics import RunMetrics
 from alphazero.run.single_process import Chronicle, SingleProcessRun
+from alphazero.selfplay.game_group import SelfPlayCounts
 from alphazero.training.learner import Learner, LossRecord, learning_rate
 from alphazero.training.replay_buffer import ReplayBuffer, make_replay_buffer
 from alphazero.training.replay_ratio import planned_steps
@@ -80,9 +82,13 @@ def test_a_run_with_a_cache_repeats_too() -> None:
 class StepWatcher:
     def __init__(self) -> None:
         self.records: list[LossRecord] = []
+        self.rounds: list[tuple[SelfPlayCounts, int]] = []
 
     def on_start(self, learner: object, replay_buffer: object) -> None:
         pass
+
+    def on_round(self, counts: SelfPlayCounts, evaluated: int) -> None:
+        self.rounds.append((counts, evaluated))
 
     def on_episode(self, episode: object, weights_version: int) -> None:
         pass
@@ -130,6 +136,61 @@ def test_the_run_folder_has_what_evaluation_and_report_read(tmp_path: Path) -> N
     assert points[0].name == "step-00000000.safetensors" and len(points) > 3
     metadata, _ = load_weights_file(points[-1])
     assert int(metadata["positions"]) >= 400 and float(metadata["run_time_s"]) > 0
+
+
+@pytest.mark.parametrize("cache_positions", [0, 10_000])
+def test_its_searches_are_counted_and_what_the_network_evaluated(
+    cache_positions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        engine = make_engine(*arguments, **named)
+        evaluate = engine.evaluate
+        engine.evaluate = lambda observations: (asked.append(len(observations)), evaluate(observations))[1]
+        return engine
+
+    monkeypatch.setattr("alphazero.loop.make_engine", counted)
+    config = replace(
+        TINY,
+        inference=replace(TINY.inference, cache_positions=cache_positions),
+        training=replace(TINY.training, untrained_positions=100),
+    )
+    watcher = StepWatcher()
+    train_in_one_process(config, watcher)
+    assert sum(evaluated for _, evaluated in watcher.rounds) == sum(asked) > 0
+    leaves = sum(counts.leaves for counts, _ in watcher.rounds)
+    assert leaves > sum(asked) if cache_positions else leaves == sum(asked)
+    without = [counts for counts, evaluated in watcher.rounds if not counts.leaves and not evaluated]
+    assert (
+        sum(counts.positions for counts in without) >= 90
+    )  # games under way are not in the replay buffer yet
+    simulations, positions = (
+        sum(getattr(counts, name) for counts, _ in watcher.rounds) for name in ("simulations", "positions")
+    )
+    assert simulations > 0.9 * positions * config.search.simulations
+
+
+def test_a_row_says_what_was_searched(tmp_path: Path) -> None:
+    now = 100.0
+    rows, metrics = Rows(), RunMetrics(torch.device("cpu"), lambda: now)
+    config = replace(TINY, inference=replace(TINY.inference, cache_positions=10_000))
+    learner = Learner(
+        build_network(get_game("connect_four"), TINY.network), TINY.training, torch.device("cpu")
+    )
+    with Progress("a run") as progress:
+        chronicle = Chronicle(config, tmp_path, progress, rows, metrics, lambda: now)  # type: ignore[arg-type]
+        chronicle.on_start(learner, make_replay_buffer(TINY, get_game("connect_four")))
+        chronicle.on_round(SelfPlayCounts(simulations=900, leaves=800, positions=9, games=1), 600)
+        chronicle.on_round(SelfPlayCounts(simulations=100, leaves=0, positions=1, games=0), 0)
+        now += 10.0
+        chronicle.finish()
+    row = rows[-1]
+    assert row["simulations_per_second"] == 100.0
+    assert row["evaluations_per_second"] == 60.0
+    assert row["positions_per_second"] == 1.0
+    assert row["games_per_hour"] == 360.0
+    assert row["cache_hit_rate"] == 0.25
 
 
 class Rows(list[dict[str, float | None]]):
@@ -186,6 +247,8 @@ def test_what_was_played_without_a_network_is_learned_before_one_plays() -> None
         steps = 0
 
         def on_start(self, learner: Learner, replay_buffer: object) -> None: ...
+
+        def on_round(self, counts: object, evaluated: int) -> None: ...
 
         def on_episode(self, episode: object, weights_version: int) -> None:
             versions.append((self.steps, weights_version))

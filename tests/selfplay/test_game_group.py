@@ -611,7 +611,7 @@ def test_without_a_network_priors_are_equal_and_values_nought():
         informed.apply(np.zeros((rows, 7), np.float32), np.zeros(rows, np.float32), 0)
         expected += informed.take_episodes()
     while len(played) < 4:
-        untrained.advance_untrained()
+        untrained.apply_untrained(untrained.collect())
         played += untrained.take_episodes()
     for one, other in zip(expected, played, strict=True):
         np.testing.assert_array_equal(one.actions, other.actions)

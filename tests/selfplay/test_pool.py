@@ -129,10 +129,10 @@ def played_alone(actor: int, game_index: int, untrained: bool = False) -> Episod
         GAME, BASE.search, 1, BASE.run.seed, actor, launch=0, first_slot=game_index, actor_games=1
     )
     while True:
+        rows = group.collect()
         if untrained:
-            group.advance_untrained()
+            group.apply_untrained(rows)
         else:
-            rows = group.collect()
             logits, values = engine.evaluate(group.search.observations[:rows])
             group.apply(logits, values, 0)
         for episode in group.take_episodes():
