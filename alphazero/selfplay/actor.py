@@ -91,11 +91,15 @@ def _play(spec: ActorSpec) -> None:
     channel = _ParentChannel(spec)
     report = channel.report
     while spec.untrained[0]:
-        started = time.perf_counter()
         for group in groups:
-            group.advance_untrained()
+            started = time.perf_counter()
+            rows = group.collect()
+            collected = time.perf_counter()
+            group.apply_untrained(rows)
+            applied = time.perf_counter()
+            report.tree_s += applied - collected
+            report.search_s += applied - started
             report.episodes += group.take_episodes()
-        report.search_s += time.perf_counter() - started
         report = channel.after_round(groups, client)
     for index, group in enumerate(groups):
         client.submit(index, group.collect())
