@@ -1,8 +1,8 @@
 # make train | test | sanitize | build | lint | benchmark | clean: each sets up all it needs, in .venv, on a machine
 # with Python 3.11 or later. On Windows: see docs/install.md.
 #
-#   PYTHON=python3.12                 another interpreter for the virtual environment
-#   PIP_ARGS="--index-url ..."        options for pip install, for example a mirror
+#   PYTHON=python3.12                 another interpreter for the virtual environment, when it is made
+#   PIP_ARGS="--index-url ..."        options for pip install, for example a mirror, when it is made
 #   ARGS="--config profile=low"       options for Snakemake (train, benchmark) or pytest (test)
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -51,6 +51,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or later is needed and none was found;" \
 		"install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
 	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt --upgrade setuptools
 	ALPHAZERO_NATIVE=skip $(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) \
 		-c constraints.txt --no-build-isolation -e ".[dev]"

@@ -1,4 +1,4 @@
-"""Builds the native extensions and packs the hardware profiles; everything else stands in pyproject.toml.
+"""Builds the native extensions and packs the files that commands read; everything else stands in pyproject.toml.
 
 Every `.pyx` under `alphazero/` is one extension module of the same name. The flags are in
 `alphazero/native_flags.py`.
@@ -22,17 +22,26 @@ DEBUG = FLAGS["is_debug_build"]()
 NATIVE = os.environ.get("ALPHAZERO_NATIVE", "try")
 
 
-class BuildPyWithProfiles(build_py):
-    """Puts the hardware profiles inside the package, where an installed wheel finds them."""
+# What lies beside the package in the repository, and where an installed one has it.
+PACKED = {
+    "profiles": "alphazero/profiles",
+    "workflow/phases": "alphazero/workflow_files/phases",
+    "workflow/quality": "alphazero/workflow_files/quality",
+}
+
+
+class BuildPyWithFiles(build_py):
+    """Puts what `PACKED` names inside the package, where an installed wheel has it."""
 
     def run(self) -> None:
         super().run()
         if self.editable_mode:
             return
-        folder = Path(self.build_lib) / "alphazero" / "profiles"
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in sorted(Path("profiles").glob("*.toml")):
-            shutil.copy(path, folder)
+        for source, target in PACKED.items():
+            for path in sorted(Path(source).rglob("*.toml")):
+                place = Path(self.build_lib, target, path.relative_to(source))
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, place)
 
 
 def extensions() -> list[Extension]:
@@ -68,4 +77,4 @@ def cythonized() -> list[Extension]:
 
 if NATIVE not in ("try", "require", "skip"):
     sys.exit(f"ALPHAZERO_NATIVE is {NATIVE!r}; it may be try, require or skip")
-setup(ext_modules=[] if NATIVE == "skip" else cythonized(), cmdclass={"build_py": BuildPyWithProfiles})
+setup(ext_modules=[] if NATIVE == "skip" else cythonized(), cmdclass={"build_py": BuildPyWithFiles})

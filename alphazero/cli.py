@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import os
 import signal
 import sys
 import threading
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from alphazero.errors import RunError, UserError
+from alphazero.hardware.nvidia import number_by_bus
 from alphazero.selfplay.stop_signals import HANG_UP, interrupt, is_heeded
 
 COMMANDS = {
@@ -40,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that cannot be shown is no reason to fail
+    number_by_bus(os.environ)
     try:
         arguments, module = _parse(list(sys.argv[1:] if argv is None else argv))
         with _termination_as_interrupt():

@@ -167,8 +167,9 @@ class TrainingConfig:
     weight_average_decay: float = 0.0
     # Share of the search's root value in the value target (paper: 0); without a trained network, of proven ones alone
     root_value_share: float = 0.0
-    # The rest of the value target is TD(lambda)'s return (Sutton 1988): the root values of the moves that follow, each
-    # with lambda times the weight of the one before, and what is left for the outcome. 1: the outcome (paper)
+    # The rest of the value target is TD(lambda)'s return (Sutton 1988), begun one step earlier: the root values of this
+    # and the moves that follow, each with lambda times the weight of the one before, and what is left for the outcome.
+    # 1: the outcome (paper)
     td_lambda: float = 1.0
     # Positions that no move was played from (side positions), or that were searched without a trained network, are
     # drawn so often for each draw of another one. What they say of the value is a search's word alone. 1: all alike

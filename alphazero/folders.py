@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alphazero.errors import UserError
 
 MODEL_NAME = "model.safetensors"  # the agent of a run, in its results folder
+
+
+def workflow_folder(name: str) -> Path:
+    """Return `workflow/<name>` of the repository, or what an installed package has of it (`setup.py`)."""
+    package = Path(__file__).parent
+    packaged = package / "workflow_files" / name
+    return packaged if packaged.is_dir() else package.parent / "workflow" / name
 
 
 def require_writable(folder: Path, advice: str) -> None:
@@ -28,3 +37,14 @@ def require_writable_file(file: Path, advice: str) -> None:
     if file.is_dir():
         raise UserError(f"{file} is a folder, and a file is to be written there; {advice}")
     require_writable(file.parent, advice)
+
+
+@contextmanager
+def writing_results(
+    folder: Path, advice: str = "make room there, or choose another --out, and run the same command again"
+) -> Iterator[None]:
+    """Turn what goes wrong while `folder` is written to, as on a full disk, into a UserError that ends in `advice`."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror or error}; {advice}") from error

@@ -87,7 +87,7 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
         # Self-play: one leaf in each game, evaluated together.
         cached = cache.rows - cache.evaluations
         rows = games.collect()
-        if replay_buffer.total_positions < training.untrained_positions:
+        if weights_version == 0 and training.untrained_positions:
             games.apply_untrained(rows)
         else:
             policy_logits, values = evaluate(games.search.observations[:rows])

@@ -49,7 +49,7 @@ class Episode:
             search.root_search = "gumbel", shares of the improved policy in 65,535ths; less those that proofs make void
             (`selfplay.policy_targets`): the policy target once normalised. All 0 for a move of a fast search, or where
             all moves are proven to lose: it teaches the value alone.
-        root_values: float32 [T], mean value of the root after the search.
+        root_values: float32 [T], mean value of the root after the search; what is proven, where it is.
         outcomes: float32 [T], +1, 0 or -1: how the game ended.
         weights_versions: int32 [T], version of the newest weights that had a part in the move's search.
         actor: index of the actor process.

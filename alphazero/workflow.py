@@ -8,6 +8,7 @@ Results carry three hashes as Snakemake parameters, so that exactly what depends
     evaluation  the [evaluation] settings, and the sources of games, search, network and evaluation
     report      the sources of the report
 
+Ratings and time to strength depend on the evaluation, and on the sources of their tables and pages.
 The benchmark has two more: of what is measured (with the resolved settings), and of the tables made from it;
 a tuned hardware profile has one.
 
@@ -47,7 +48,14 @@ _TRAINING_SOURCES = (
     "games", "mcts", "network", "selfplay", "training", "run", "loop.py", "records.py", "seeding.py",
     "commands/train.py",
 )  # fmt: skip
-_EVALUATION_SOURCES = ("games", "mcts", "network", "evaluation", "seeding.py", "commands/evaluate.py")
+_EVALUATION_SOURCES = (
+    "games", "mcts", "network", "evaluation", "seeding.py", "commands/evaluate.py", "commands/agent_search.py",
+)  # fmt: skip
+_ALONG_THE_RUN_SOURCES = (
+    "commands/rate.py", "commands/strength.py", "metrics/catalog.py",
+    "report/ratings_page.py", "report/strength_page.py",
+    "report/plots.py", "report/figure.py", "report/page.py", "report/page_style.py", "report/tables.py",
+)  # fmt: skip
 _MEASURING_SOURCES = (
     "games", "mcts", "network", "selfplay", "training", "records.py", "seeding.py", "run/run_metrics.py",
     "benchmark/window.py", "benchmark/learner_speed.py", "benchmark/engine_speed.py",
@@ -186,6 +194,11 @@ def evaluation_hash(root: Path, run: Run) -> str:
     return _digest([_settings(run, evaluation=True), sources])
 
 
+def along_the_run_hash(root: Path, run: Run) -> str:
+    """Return what ratings and time to strength depend on besides the agents, as 16 hex digits."""
+    return _digest([evaluation_hash(root, run), meaning_hash(root, _sources(root, _ALONG_THE_RUN_SOURCES))])
+
+
 def measuring_hash(root: Path, game: str) -> str:
     """Return the sources of what the benchmark measures, as 16 hex digits: other code gives other windows."""
     return meaning_hash(root, _sources(root, _MEASURING_SOURCES, game))
@@ -230,13 +243,15 @@ def quality_hash(root: Path, run: Run) -> str:
 def measured_machines(results: Path) -> list[str]:
     """Return all measurements of whole benchmarks below `results`, of this machine and of others, published or not.
 
-    Not among them: quick ones, of one phase, with settings of their own (`benchmark_HASH`). UserError if there
-    is none.
+    Not among them: quick ones, of one phase, of an experiment, with settings of their own (`benchmark_HASH`).
+    UserError if there is none.
     """
+    shipped = "|".join(re.escape(path.stem) for path in sorted(_SHIPPED_EXPERIMENTS.glob("*.toml")))
+    own = rf"(?!quick)(?!(.*_)?({shipped}|[0-9a-f]{{6}})$)"
     found = [
         path.as_posix()
         for path in sorted(results.glob("**/measurements.json"))
-        if re.fullmatch(r"benchmark(_(?!quick|[0-9a-f]{6}$)[\w.]+)?", path.parent.name)
+        if re.fullmatch(rf"benchmark(_{own}[\w.]+)?", path.parent.name)
     ]
     if not found:
         raise UserError(
@@ -318,7 +333,8 @@ def _sources(root: Path, parts: Sequence[str], game: str | None = None) -> list[
     own = [
         file.relative_to(root)
         for file in found
-        if file not in generated and not any(name in file.stem for name in others)
+        if file not in generated
+        and not any(name in part for part in file.relative_to(package).parts for name in others)
     ]
     plugged_in = plug_in_files(game, _SOURCE_SUFFIXES) if game is not None else []
     return sorted({*own, *plugged_in})

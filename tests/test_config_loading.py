@@ -65,7 +65,7 @@ def test_later_layers_win(
     network = resolved.config.network
     assert (network.value_hidden, network.filters, network.blocks) == (64, 11, 22)
     assert (network.policy_filters, network.value_filters) == (33, 44)
-    assert resolved.config.hardware_profile == "p"
+    assert re.fullmatch(r"p-[0-9a-f]{6}", resolved.config.hardware_profile)
     origins = [resolved.origins[f"network.{name}"] for name in vars(network)]
     assert origins == [
         Origin.PROFILE,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from alphazero import native_build
+from alphazero.folders import workflow_folder
 
 
 @pytest.fixture
@@ -50,6 +53,36 @@ def test_each_pyx_is_one_extension_beside_it(tmp_path: Path) -> None:
     assert sorted(names) == [
         "_trees.pxd", "_trees.pyx", "kernel.cpp", "native_flags.py", "setup.py", "tree_ops.h",
     ]  # fmt: skip
+
+
+def test_a_package_has_the_files_that_commands_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = native_build.clone_root()
+    command = [
+        sys.executable,
+        "setup.py",
+        "-q",
+        "egg_info",
+        "--egg-base",
+        str(tmp_path),
+        "build",
+        "--build-base",
+        str(tmp_path),
+        "--build-lib",
+        str(tmp_path / "lib"),
+    ]
+    environment = {**os.environ, "ALPHAZERO_NATIVE": "skip"}
+    subprocess.run(command, cwd=root, env=environment, check=True, capture_output=True)
+    package = tmp_path / "lib" / "alphazero"
+    monkeypatch.setattr("alphazero.folders.__file__", str(package / "folders.py"))
+    for name in ("phases", "quality"):
+        packed = workflow_folder(name)
+        assert packed.is_relative_to(package)
+        wanted = root / "workflow" / name
+        files = [
+            sorted(path.relative_to(folder) for path in folder.rglob("*.toml")) for folder in (packed, wanted)
+        ]
+        assert files[0] == files[1] and len(files[0]) > 10
+    assert {path.name for path in (package / "profiles").iterdir()} >= {"cpu.toml", "high.toml"}
 
 
 def test_a_build_s_record_names_compiler_flags_versions_and_sources(monkeypatch: pytest.MonkeyPatch) -> None:

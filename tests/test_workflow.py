@@ -155,6 +155,8 @@ def test_quick_is_an_experiment_that_resolves() -> None:
         ("mcts/search.py", (True, True, False)),
         ("games/connect_four.py", (True, True, False)),
         ("games/tic_tac_toe.py", (False, False, False)),
+        ("games/chess/rules.py", (False, False, False)),
+        ("commands/agent_search.py", (False, True, False)),
         ("training/learner.py", (True, False, False)),
         ("loop.py", (True, False, False)),
         ("evaluation/__init__.py", (False, True, False)),
@@ -259,6 +261,11 @@ def test_machines_are_compared_by_all_whole_benchmarks_that_are_there(tmp_path: 
         measured_machines(tmp_path)
     wanted = ["a/cpu/benchmark", "a/cpu/benchmark_chess", "nodes/high/benchmark", "published/b/benchmark_cpu"]
     others = ["a/cpu/benchmark_quick", "a/cpu/benchmark/phases/actors", "a/cpu/benchmark_0a1b2c"]
+    others += [
+        "a/cpu/benchmark_one_hour",
+        "a/cpu/benchmark_chess_plain_alphazero",
+        "a/cpu/benchmark_chess_0a1b2c",
+    ]
     for folder in (*wanted, *others):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "measurements.json").write_text("{}", encoding="utf-8")

@@ -119,6 +119,13 @@ def measure_learner_window(config: Config, seconds: float, steps: int = 0) -> Wi
 
     steps: if given, so many training steps instead, or what `LONGEST_LEARNER_S` has room for.
     """
+    try:
+        return _learner_window(config, seconds, steps)
+    finally:
+        torch.cuda.empty_cache()  # what this process keeps is no part of the memory that later windows take
+
+
+def _learner_window(config: Config, seconds: float, steps: int) -> Window:
     with learner_at_work(config, REPLAY_POSITIONS) as (learner, batches, batch):
         for _ in range(WARM_UP_STEPS):
             learner.train_step(batches.get(), 0.0)

@@ -269,8 +269,9 @@ def _budget(arguments: argparse.Namespace) -> Budget:
 
 def _phases(folder: Path | None) -> list[Phase]:
     from alphazero.benchmark.phases import read_phases
+    from alphazero.folders import workflow_folder
 
-    return read_phases(folder or _root() / "workflow/phases")
+    return read_phases(folder or workflow_folder("phases"))
 
 
 def _root() -> Path:

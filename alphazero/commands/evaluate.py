@@ -33,7 +33,7 @@ from alphazero.evaluation.run import (
 )
 from alphazero.evaluation.solved_positions import SolvedPosition, load_positions_file
 from alphazero.evaluation.workers import WorkerPool
-from alphazero.folders import require_writable
+from alphazero.folders import require_writable, writing_results
 from alphazero.network.engines import resolve_device
 
 _EPILOG = """examples:
@@ -227,12 +227,15 @@ class ProgressLines:
 def _finish(
     arguments: argparse.Namespace, evaluation: Evaluation, extra: Mapping[str, Any], out: Path | None
 ) -> int:
-    if out is not None:
-        write_evaluation(out, evaluation, extra)
-    if arguments.json:
-        print(json.dumps({**evaluation_record(evaluation), **extra}, indent=2))
-    else:
-        print(format_evaluation(evaluation))
+    try:
+        if out is not None:
+            with writing_results(out):
+                write_evaluation(out, evaluation, extra)
+    finally:
+        if arguments.json:
+            print(json.dumps({**evaluation_record(evaluation), **extra}, indent=2))
+        else:
+            print(format_evaluation(evaluation))
     return 0
 
 

@@ -13,7 +13,10 @@ from alphazero.errors import UserError
 if TYPE_CHECKING:
     from alphazero.config import Config
     from alphazero.evaluation.agents import Setting
+    from alphazero.hardware.description import Gpu
     from alphazero.quality.plan import Plan, Variant
+
+_MIB_OF_A_RUN = 1536  # allowance (not measured) for a small training and its CUDA context
 
 SUMMARY = "test whether faster configurations train agents that are no worse"
 
@@ -65,7 +68,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     from alphazero.benchmark.session import one_measurement_at_a_time, print_line
     from alphazero.documents import write_document
     from alphazero.evaluation.workers import WorkerPool
-    from alphazero.folders import require_writable_file
+    from alphazero.folders import require_writable_file, workflow_folder
     from alphazero.hardware.host import probe_cpu
     from alphazero.hardware.probe import probe_hardware
     from alphazero.network.engines import resolve_device
@@ -75,7 +78,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     from alphazero.workflow import evaluation_sources, training_source_hash
 
     require_writable_file(arguments.out, "choose another --out")
-    files = arguments.files or _root() / "workflow/quality"
+    files = arguments.files or workflow_folder("quality")
     plan = _plan(arguments, files)
     variants = _variants(arguments, files)
     resolved = config_from_arguments(arguments)
@@ -107,11 +110,21 @@ def _measure(arguments: argparse.Namespace) -> int:
                 cores,
                 print_line,
                 meaning_hash(_root(), evaluation_sources(_root(), profile.run.game)),
+                # By what is free now, not when the machine was recorded.
+                min(cores, runs_on_a_gpu(probe_hardware().gpu_for(profile.inference.device)))
+                if on_gpu
+                else cores,
             )
         )
         write_document(document, arguments.out)
     print(f"wrote {arguments.out}")
     return 0
+
+
+def runs_on_a_gpu(gpu: Gpu | None) -> int:
+    """Return how many trainings the free memory of a GPU has room for side by side, at least 1."""
+    free_mib = None if gpu is None else gpu.device_memory_free_mib
+    return max(1, (free_mib or 0) // _MIB_OF_A_RUN)
 
 
 def _setting(config: Config) -> Setting:

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     from alphazero.evaluation.files import match_row, rating_rows_of
     from alphazero.evaluation.rate import PURE_MCTS_BUDGETS, pairs_of, players_of, rate_run
     from alphazero.evaluation.workers import WorkerPool
-    from alphazero.folders import require_writable
+    from alphazero.folders import require_writable, writing_results
     from alphazero.report.ratings_page import rating_table, write_ratings
 
     budgets = arguments.pure_mcts or list(PURE_MCTS_BUDGETS)
@@ -101,8 +101,11 @@ def run(arguments: argparse.Namespace) -> int:
         "ratings": rating_rows_of(rated.ratings),
         "matches": [{**match_row(match), "pentanomial": match.pentanomial} for match in rated.matches],
     }
-    (out / "ratings.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    write_ratings(document, out)
-    print(rating_table(document).markdown())
+    try:
+        with writing_results(out):
+            (out / "ratings.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            write_ratings(document, out)
+    finally:
+        print(rating_table(document).markdown())
     print(f"page: {(out / 'ratings.html').as_posix()}")
     return 0

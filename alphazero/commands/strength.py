@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     from alphazero.evaluation.run import Session, solved_positions_of
     from alphazero.evaluation.strength import ERRORS, FORMAT, measure_strength, strength_record
     from alphazero.evaluation.workers import WorkerPool
-    from alphazero.folders import require_writable
+    from alphazero.folders import require_writable, writing_results
     from alphazero.report.strength_page import render_strength_page, time_table, write_strength_parts
 
     errors = _errors(arguments) or list(ERRORS)
@@ -109,10 +109,13 @@ def run(arguments: argparse.Namespace) -> int:
         "errors": errors,
         "runs": runs,
     }
-    (out / "strength.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    write_strength_parts(document, out)
-    (out / "strength.html").write_text(render_strength_page(document), encoding="utf-8", newline="\n")
-    print(time_table(document).markdown())
+    try:
+        with writing_results(out):
+            (out / "strength.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            write_strength_parts(document, out)
+            (out / "strength.html").write_text(render_strength_page(document), encoding="utf-8", newline="\n")
+    finally:
+        print(time_table(document).markdown())
     print(f"page: {(out / 'strength.html').as_posix()}")
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import filecmp
+import hashlib
 import json
 import shutil
 import sys
@@ -35,6 +35,7 @@ RESULT_FILES = (
 RESULT_FOLDERS = ("weights", "tensorboard")
 # What `evaluate`, `report`, `rate` and `strength` make of them.
 TABLES_NAME = "tables"
+DIGEST_NAME = "model.sha256"  # of the agent that what was made of results is of; for `sha256sum --check`
 MADE_OF_RESULTS = ("evaluation", TABLES_NAME, "ratings", "strength")
 REPORT_NAME = "report.html"
 
@@ -222,8 +223,10 @@ def _publish(run_folder: Path, out: Path) -> None:
     latest = CheckpointStore(run_folder).latest()
     assert latest is not None
     agent, model, unfinished = latest / WEIGHTS, out / MODEL_NAME, out / f"{MODEL_NAME}.new"
+    digest, digest_file = f"{_sha256(agent)}  {MODEL_NAME}\n", out / DIGEST_NAME
     try:
-        if model.exists() and not filecmp.cmp(agent, model, shallow=False):
+        # Not by the model itself: Snakemake removes that before a job makes it, also if it is to be the same again.
+        if not digest_file.exists() or digest_file.read_text(encoding="utf-8") != digest:
             for name in MADE_OF_RESULTS:
                 shutil.rmtree(out / name, ignore_errors=True)
             (out / REPORT_NAME).unlink(missing_ok=True)
@@ -235,6 +238,7 @@ def _publish(run_folder: Path, out: Path) -> None:
             shutil.copytree(
                 run_folder / name, out / name, dirs_exist_ok=True
             )  # a file in use is left (Windows)
+        digest_file.write_text(digest, encoding="utf-8", newline="\n")
         shutil.copyfile(agent, unfinished)
         unfinished.replace(model)
     except OSError as error:
@@ -242,6 +246,11 @@ def _publish(run_folder: Path, out: Path) -> None:
             f"the results could not be written to {out} ({error}); make room there and run the same command "
             f"again (the trained agent is safe in {run_folder})"
         ) from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _evaluate(out: Path) -> int:

@@ -36,6 +36,7 @@ _SHARE_OF_MEMORY = 0.8  # the rest is left to the allocator's gaps and to other 
 _SHARE_FOR_REPLAY = 0.25  # of the host's usable memory
 _SHARE_FOR_CACHES = 0.1  # of the host's usable memory, all actors together
 _MOST_GAMES_PER_ACTOR = 512
+_MOST_LEFT_EMPTY = 1 / 16  # of a batch, by requests of which no whole number fills it
 _SMALLEST_BATCH = 8
 # Without a GPU, positions are dear and steps are not.
 _CPU_TRAINING_BATCH = 256
@@ -353,6 +354,12 @@ class _Fitting:
             rows = selfplay.actors * games // selfplay.groups
             reason = f"{selfplay.actors} x {games} games in {selfplay.groups} groups fill no larger batch"
             self._set("inference.batch_size", rows, reason)
+        elif games > selfplay.games_per_actor and "inference.batch_size" not in self.fixed:
+            # A request is not divided: one that does not fit in waits for the next batch.
+            request = games // selfplay.groups
+            if batch_size % request > _MOST_LEFT_EMPTY * batch_size:
+                reason = f"{selfplay.actors} actors ask for {request} rows each, which fill it without a rest"
+                self._set("inference.batch_size", selfplay.actors * request, reason)
 
     def fit_replay(self) -> None:
         memory = self.hardware.memory.usable_mib

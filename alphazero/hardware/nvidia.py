@@ -7,7 +7,7 @@ leaves its field None; a driver that is absent or broken gives no GPUs and a sen
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +26,15 @@ class NvidiaDevices:
     cuda_driver_version: str | None
     problem: str | None
     warnings: tuple[str, ...] = ()
+
+
+def number_by_bus(environment: MutableMapping[str, str]) -> None:
+    """Have CUDA, which no process has begun to use yet, number GPUs as NVML does, by which they are chosen.
+
+    Not where CUDA_VISIBLE_DEVICES names them: perhaps by the order that CUDA has of itself, the fastest first.
+    """
+    if "CUDA_VISIBLE_DEVICES" not in environment:
+        environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
 
 def probe_nvidia(environment: Mapping[str, str]) -> NvidiaDevices:

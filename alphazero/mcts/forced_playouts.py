@@ -22,9 +22,13 @@ def pruned_visits(statistics: RootStatistics, config: SearchConfig) -> IntArray:
 
     The most visited child (the lowest action, if several are) keeps its visits. Each other one loses up to
     sqrt(config.forced_playouts * prior * visits of all children), rounded down, for as long as its PUCT score, at the
-    final Q, stays below that child's; if one visit is left of it, that goes too.
+    final Q, stays below that child's; if one visit is left of it, that goes too. Moves proven to lose have none, and
+    beside one that is proven to win nothing is taken away: what is proven goes before scores.
     """
-    visits = statistics.visit_counts
+    visits, proven = statistics.visit_counts, statistics.proven
+    if np.count_nonzero(proven > 0):
+        return visits
+    visits = np.where(proven < 0, 0, visits)
     priors = statistics.priors.astype(np.float64)
     forced = np.floor(np.sqrt(config.forced_playouts * priors * (statistics.visit_count - 1)))
     exploration = exploration_factor(

@@ -90,7 +90,8 @@ def halving_phases(considered: int, simulations: int) -> list[tuple[int, int]]:
     """Return (actions considered, simulations) of each phase; the simulations add up to `simulations`.
 
     Of n simulations and m actions at first, a phase with c actions gives each max(1, floor(n / (ceil(log2 m) * c)))
-    visits, until none are left; then the better half goes on. The last two actions share what is left.
+    visits, until none are left; then the better half goes on. The last two actions share what is left; if that is odd,
+    the last simulation goes to the better one of them, and decides between them no more.
     """
     phases = []
     left = simulations
@@ -99,6 +100,8 @@ def halving_phases(considered: int, simulations: int) -> list[tuple[int, int]]:
         phases.append((considered, min(left, considered * max(1, simulations // (halvings * considered)))))
         left -= phases[-1][1]
         considered = max(2, considered // 2)
+    if considered == 2 and left > 1 and left % 2:
+        return [*phases, (2, left - 1), (1, 1)]
     return [*phases, (considered, left)] if left else phases
 
 

@@ -34,13 +34,13 @@ class LatencyHistogram:
         """Start empty, or go on with `array`, int64 [SIZE], which is used in place."""
         self.array = np.zeros(self.SIZE, np.int64) if array is None else array
 
-    def add(self, seconds: float | npt.NDArray[np.float64], count: int = 1) -> None:
-        """Count one time, `count` times over, or every time of an array."""
+    def add(self, seconds: float | npt.NDArray[np.float64], count: int | npt.NDArray[np.int64] = 1) -> None:
+        """Count one time, or every time of an array, `count` times over: all as often, or each as often as is said."""
         times = np.atleast_1d(np.asarray(seconds, np.float64))
         position = np.log10(np.maximum(times, LOWEST_S) / LOWEST_S) * BUCKETS_PER_DECADE
         bucket = np.minimum(position.astype(np.int64), BUCKETS - 1)
         np.add.at(self.array, 1 + bucket, count)
-        self.array[0] += int(np.rint(times.sum() * 1e9)) * count
+        self.array[0] += int((np.rint(times * 1e9).astype(np.int64) * count).sum())
 
     def merge(self, array: npt.NDArray[np.int64]) -> None:
         """Add what another histogram has counted, given its array."""

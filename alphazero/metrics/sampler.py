@@ -23,10 +23,13 @@ MIB = 1024 * 1024
 def gpu_sampler(device: str) -> GpuSampler | None:
     """Return the sampler, not started, of the GPU that torch calls `device` ("cpu", "cuda:1"); None if there is none.
 
-    By its UUID: torch numbers what CUDA_VISIBLE_DEVICES leaves visible, NVML all that there is.
+    By its UUID: torch numbers what CUDA_VISIBLE_DEVICES leaves visible, NVML all that there is. None for an instance of
+    a GPU in MIG mode: its counters are those of the whole GPU, of which others use the rest.
     """
     gpu = None if device == "cpu" else probe_hardware().gpu_for(device)
-    return None if gpu is None else GpuSampler(gpu.index if gpu.uuid is None else gpu.uuid)
+    if gpu is None or gpu.mig_instances:
+        return None
+    return GpuSampler(gpu.index if gpu.uuid is None else gpu.uuid)
 
 
 class GpuSampler:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import time
@@ -98,7 +99,13 @@ class MetricsWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None:
+            self.close()
+            return
+        # On a full disk closing tries again to write what could not be written: what went wrong was said already.
+        for file in (self._file, self._events):
+            with contextlib.suppress(OSError):
+                file.close()
 
     def _write_events(self, row: Mapping[str, float | None]) -> None:
         """Write one event for the row, at the step that is the number of positions generated."""

@@ -28,7 +28,7 @@ from alphazero.network.eager_engine import EagerEngine
 from alphazero.network.engine_protocol import InferenceEngine
 from alphazero.network.frozen_engine import FrozenEngine
 from alphazero.network.graphs_engine import GraphsEngine
-from alphazero.network.guarded_engine import GuardedEngine
+from alphazero.network.guarded_engine import GuardedEngine, is_out_of_device_memory
 from alphazero.network.openvino_engine import OpenVinoEngine, has_openvino
 from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.network.simulated_engine import SimulatedEngine
@@ -80,23 +80,39 @@ def make_engine(
     resolved = resolve_device(device)
     if name == "auto":
         name = usual_engine(network, resolved.type, use_amp)
-    engine: InferenceEngine
-    if name == "eager":
-        engine = EagerEngine(network, resolved, use_amp, pinned_memory, max_batch)
-    elif name == "frozen":
-        engine = FrozenEngine(network, resolved, max_batch, half=use_amp)
-    elif name == "winograd":
-        engine = WinogradEngine(network, resolved, max_batch, half=use_amp)
-    elif name == "openvino":
-        engine = OpenVinoEngine(network, resolved, max_batch, half=use_amp)
-    elif name == "compiled" and resolved.type == "cpu":
-        engine = CompiledEngine(network, max_batch, half=use_amp)
-    elif resolved.type != "cuda":
-        raise UserError("engine 'graphs' needs a CUDA device; on a CPU use 'frozen', 'eager' or 'auto'")
-    else:
-        compiled = name == "compiled"
-        engine = GraphsEngine(network, resolved, use_amp, pinned_memory, max_batch, compiled)
+    try:
+        engine = _make_engine(name, network, resolved, use_amp, pinned_memory, max_batch)
+    except RuntimeError as error:
+        if not is_out_of_device_memory(error):
+            raise
+        raise UserError(
+            f"the device has no memory left for an inference engine of {max_batch} rows; free some, lower "
+            f"inference.batch_size or use a smaller network. The device said: {str(error).splitlines()[0]}"
+        ) from error
     return GuardedEngine(engine, network, resolved)
+
+
+def _make_engine(
+    name: str,
+    network: PolicyValueNetwork,
+    device: torch.device,
+    use_amp: bool,
+    pinned_memory: bool,
+    max_batch: int,
+) -> InferenceEngine:
+    if name == "eager":
+        return EagerEngine(network, device, use_amp, pinned_memory, max_batch)
+    if name == "frozen":
+        return FrozenEngine(network, device, max_batch, half=use_amp)
+    if name == "winograd":
+        return WinogradEngine(network, device, max_batch, half=use_amp)
+    if name == "openvino":
+        return OpenVinoEngine(network, device, max_batch, half=use_amp)
+    if name == "compiled" and device.type == "cpu":
+        return CompiledEngine(network, max_batch, half=use_amp)
+    if device.type != "cuda":
+        raise UserError("engine 'graphs' needs a CUDA device; on a CPU use 'frozen', 'eager' or 'auto'")
+    return GraphsEngine(network, device, use_amp, pinned_memory, max_batch, name == "compiled")
 
 
 def usual_engine(network: PolicyValueNetwork, device: str, use_amp: bool) -> str:

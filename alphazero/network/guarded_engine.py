@@ -16,8 +16,7 @@ from alphazero.network.engine_protocol import (
     FloatArray,
     InferenceEngine,
     Observations,
-    PipelinedEngine,
-    pipelined,
+    as_pipelined,
 )
 from alphazero.network.folding import StateDict
 from alphazero.network.resnet import PolicyValueNetwork
@@ -58,6 +57,7 @@ class GuardedEngine:
 
     def __init__(self, engine: InferenceEngine, network: PolicyValueNetwork, device: torch.device) -> None:
         self._engine = engine
+        self._pipeline = as_pipelined(engine)  # of the engine at work
         self._network = copy.deepcopy(network).to("cpu")
         self._device = device
         self._fell_back = False
@@ -94,11 +94,11 @@ class GuardedEngine:
     @property
     def depth(self) -> int:
         """Batches on their way at once at most: as many as the engine at work takes."""
-        return self._engine.depth if isinstance(self._engine, PipelinedEngine) else 1
+        return 1 if self._pipeline is None else self._pipeline.depth
 
     def submit(self, observations: Observations) -> None:
         batch = _OnItsWay(observations)
-        engine = pipelined(self._engine)
+        engine = self._pipeline
         fits = len(observations) <= self._engine.max_batch
         # Behind a batch that the engine did not take, it takes none: `evaluate` needs it for itself.
         if engine is not None and fits and all(before.in_engine for before in self._on_their_way):
@@ -111,12 +111,12 @@ class GuardedEngine:
         self._on_their_way.append(batch)
 
     def ready(self) -> bool:
-        engine = pipelined(self._engine)
+        engine = self._pipeline
         return engine is None or not self._on_their_way[0].in_engine or engine.ready()
 
     def collect(self) -> tuple[FloatArray, FloatArray]:
         batch = self._on_their_way.popleft()
-        engine = pipelined(self._engine)
+        engine = self._pipeline
         if engine is not None and batch.in_engine:
             logits, values = engine.collect()
             if _finite(logits, values):
@@ -164,6 +164,7 @@ class GuardedEngine:
             pinned_memory=False,
             max_batch=self._engine.max_batch,
         )
+        self._pipeline = None
 
 
 def is_out_of_device_memory(error: BaseException) -> bool:

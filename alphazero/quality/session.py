@@ -54,7 +54,8 @@ Scores = dict[str, list[Mapping[str, FloatArray]]]
 class Bench:
     """What a session works with: processes, the positions, how agents search, cores, and whom to tell.
 
-    `evaluation_hash` stands for the sources that answers are made by.
+    `evaluation_hash` stands for the sources that answers are made by; `side_by_side` is how many trainings of one
+    process go on at once at most.
     """
 
     pool: WorkerPool
@@ -64,6 +65,7 @@ class Bench:
     cores: int
     say: Callable[[str], None]
     evaluation_hash: str
+    side_by_side: int
 
     @property
     def sets(self) -> list[str]:
@@ -145,7 +147,7 @@ class Session:
                 break
             bench.say(f"run {number + 1} of {self.plan.runs} of {len(self._trained)} configurations")
             trainings = self.trainings(number)
-            train_all(trainings, bench.cores, bench.say)
+            train_all(trainings, bench.side_by_side, bench.say)
             for variant, training in zip(self._trained, trainings, strict=True):
                 runs[variant.name].append(training)
                 answered[variant.name].append(

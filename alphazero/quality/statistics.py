@@ -91,7 +91,11 @@ def score_of_matches(points: npt.ArrayLike, confidence: float = CONFIDENCE) -> E
     residual = float((residuals**2).sum()) / ((len(rows) - 1) * (len(columns) - 1)) / scores.size
     parts = [(float(np.var(each, ddof=1)) / len(each), len(each) - 1) for each in (rows, columns)]
     variance = max(parts[0][0] + parts[1][0] - residual, parts[0][0], parts[1][0])
-    return _interval(float(scores.mean()), variance, parts, confidence)
+    value = float(scores.mean())
+    # Means of rows and columns may happen to agree: what is left is noise all the same.
+    of_the_rest = [(residual, (len(rows) - 1) * (len(columns) - 1))]
+    found = _interval(value, variance, parts, confidence), _interval(value, residual, of_the_rest, confidence)
+    return max(found, key=_width)
 
 
 def elo_of_score(score: Estimate, games: int) -> Estimate:
@@ -105,6 +109,10 @@ def elo_of_score(score: Estimate, games: int) -> Estimate:
     low = None if score.low is None else elo_from_score(score.low)
     high = None if score.high is None else elo_from_score(score.high)
     return Estimate(value, low, high)
+
+
+def _width(interval: Estimate) -> float:
+    return 0.0 if interval.low is None or interval.high is None else interval.high - interval.low
 
 
 def _interval(

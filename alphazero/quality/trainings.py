@@ -44,8 +44,8 @@ class Training:
         return 1 if self.config.run.single_process else None
 
 
-def train_all(trainings: Sequence[Training], cores: int, say: Callable[[str], None]) -> None:
-    """Train all that are not done yet; runs in one process side by side, one a core, the others alone.
+def train_all(trainings: Sequence[Training], side_by_side: int, say: Callable[[str], None]) -> None:
+    """Train all that are not done yet; runs in one process `side_by_side` at once, the others alone.
 
     Raises RunError with the end of the log of a training that failed, after the others were stopped.
     """
@@ -53,7 +53,7 @@ def train_all(trainings: Sequence[Training], cores: int, say: Callable[[str], No
     running: dict[subprocess.Popen[bytes], tuple[Training, float]] = {}
     try:
         while waiting or running:
-            while waiting and _fits(waiting[0], [training for training, _ in running.values()], cores):
+            while waiting and _fits(waiting[0], [training for training, _ in running.values()], side_by_side):
                 training = waiting.pop(0)
                 running[_start(training)] = (training, time.monotonic())
             time.sleep(_POLL_S)
@@ -69,12 +69,12 @@ def train_all(trainings: Sequence[Training], cores: int, say: Callable[[str], No
             process.wait()
 
 
-def _fits(training: Training, running: Sequence[Training], cores: int) -> bool:
+def _fits(training: Training, running: Sequence[Training], side_by_side: int) -> bool:
     if not running:
         return True
     if training.cores is None or any(each.cores is None for each in running):
         return False
-    return len(running) < cores
+    return len(running) < side_by_side
 
 
 def _start(training: Training) -> subprocess.Popen[bytes]:

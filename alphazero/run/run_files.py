@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from alphazero.config import Config
 from alphazero.config_loading import save_config
 from alphazero.errors import UserError
+from alphazero.folders import writing_results
 from alphazero.hardware.probe import probe_hardware
 from alphazero.metrics.provenance import collect_provenance
 from alphazero.metrics.writer import CSV_NAME, TENSORBOARD_FOLDER
@@ -110,13 +111,10 @@ def write_json(run_folder: Path, name: str, record: Mapping[str, Any]) -> None:
         (run_folder / name).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-@contextmanager
-def writing_to(run_folder: Path) -> Iterator[None]:
+def writing_to(run_folder: Path) -> AbstractContextManager[None]:
     """Turn a full disk or a read-only folder into one clear message."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {run_folder}: {error.strerror or error}; make room or make it writable, then "
-            "run the same command again: it goes on from the last checkpoint"
-        ) from error
+    return writing_results(
+        run_folder,
+        "make room or make it writable, then run the same command again: it goes on from the last checkpoint, if there "
+        "is one",
+    )

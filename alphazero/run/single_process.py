@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from alphazero.config import Config
+from alphazero.config import Config, TrainingConfig
 from alphazero.config_loading import config_hash, load_config, save_config
 from alphazero.errors import UserError
 from alphazero.loop import fraction_done, train_in_one_process
@@ -83,6 +83,7 @@ class SingleProcessRun:
                 return EXIT_DONE
             remove_unsaved(self.run_folder)
             write_particulars(self.config, self.run_folder)
+            self.progress.note(_end_in_words(self.config.training))
             device = resolve_device(self.config.inference.device)
             with MetricsWriter(self.run_folder) as writer, RunMetrics(device) as metrics:
                 chronicle = Chronicle(self.config, self.run_folder, self.progress, writer, metrics)
@@ -117,6 +118,14 @@ class SingleProcessRun:
             )
         with writing_to(self.run_folder):
             save_config(replace(kept, evaluation=self.config.evaluation), path)
+
+
+def _end_in_words(training: TrainingConfig) -> str:
+    steps = f" or {training.max_steps:,} training steps" if training.max_steps else ""
+    return (
+        f"in one process, to the end of {training.positions:,} positions{steps} (training.positions, --steps); it is "
+        "saved then, and not before"
+    )
 
 
 class Chronicle:
@@ -195,7 +204,8 @@ class Chronicle:
         }
         if counters.positions:
             row["replay_ratio"] = counters.steps * self._config.training.batch_size / counters.positions
-        self._writer.write(row)
+        with writing_to(self._run_folder):
+            self._writer.write(row)
         self._progress.update(row, self._fraction_done())
 
     def _run_time(self) -> float:

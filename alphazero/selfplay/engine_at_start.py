@@ -125,11 +125,19 @@ def measure_candidates(config: Config, weights: Weights, device: str, rows: int)
     network = build_network(game, config.network)
     network.load_state_dict({name: torch.from_numpy(np.asarray(array)) for name, array in weights.items()})
 
-    def make(name: str) -> Any:
-        return make_engine(name, network, device, inference.use_amp, inference.pinned_memory, max_batch=rows)
+    def choose(use_amp: bool) -> EngineChoice:
+        def make(name: str) -> Any:
+            return make_engine(name, network, device, use_amp, inference.pinned_memory, max_batch=rows)
+
+        return choose_engine(names, make, network, positions)
 
     names = candidate_engines(device, network.architecture.winning_lines)
-    return choose_engine(names, make, network, _positions(game, rows, config.run.seed))
+    positions = _positions(game, rows, config.run.seed)
+    choice = choose(inference.use_amp)
+    if choice.in_float32 and inference.use_amp:  # in half precision none answers closely enough
+        exact = choose(use_amp=False)
+        choice = replace(exact, candidates=choice.candidates + exact.candidates, in_float32=True)
+    return choice
 
 
 def _positions(game: Game, rows: int, seed: int) -> ByteArray:

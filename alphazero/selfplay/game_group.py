@@ -95,6 +95,7 @@ class GameGroup:
         self._builders: list[EpisodeBuilder] = []
         self._generators: list[np.random.Generator] = []
         self._weights_version = 0
+        self._untrained = False  # whether trees hold what was searched without a network
         self._no_logits = np.zeros((num_games, game.num_actions), np.float32)
         self._no_values = np.zeros(num_games, np.float32)
         self._simulations_begun = 0
@@ -141,12 +142,18 @@ class GameGroup:
         self.search.apply(policy_logits, values)
         for slot in uneven:
             self._open_again(slot)
+        if self._untrained and weights_version > 0:
+            self._untrained = False
+            for slot in self._slots.tolist():
+                self._search_again(slot)
 
     def apply_untrained(self, rows: int) -> None:
         """Answer the rows of the last `collect` with equal priors and values of 0, as an untrained network would.
 
-        They do not count as leaves.
+        They do not count as leaves. What they left in the trees is dropped when a trained network first answers, so
+        that no search is of both.
         """
+        self._untrained = True
         self.counts.leaves -= rows
         self.apply(self._no_logits[:rows], self._no_values[:rows], weights_version=0)
 
@@ -300,6 +307,14 @@ class GameGroup:
         """Replace the slot's opening, of which nothing but the root was searched yet, by another."""
         self._simulations_begun -= int(self.search.trees.remaining[slot])
         self._open(slot)
+        self._begin_search(slot)
+
+    def _search_again(self, slot: int) -> None:
+        """Begin the search of the slot's position anew, with an empty tree."""
+        if slot in self._staggered:  # nobody knows the moves to its position, and nothing is learned from it
+            return
+        self._simulations_begun -= int(self.search.trees.remaining[slot])
+        self.search.set_position(slot, self._builders[slot].moves)
         self._begin_search(slot)
 
     def _take_uneven_openings(self, values: npt.NDArray[np.float32]) -> list[int]:

@@ -6,14 +6,14 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from alphazero.games.game import ByteArray
 from alphazero.metrics.histogram import LatencyHistogram, fill_bin, no_fills
-from alphazero.network.engine_protocol import PipelinedEngine, pipelined
+from alphazero.network.engine_protocol import InferenceEngine, PipelinedEngine, as_pipelined
 from alphazero.network.engines import make_engine
 from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.selfplay.batching import BatchPolicy, seconds_to_wait
@@ -129,6 +129,14 @@ class InferenceServer:
         self._on_their_way: deque[tuple[list[InferenceRequest], int]] = deque()
         self._staging: list[ByteArray] = [np.empty(0, np.uint8), np.empty(0, np.uint8)]
 
+    @property
+    def engine(self) -> InferenceEngine:
+        return self._engine
+
+    @engine.setter
+    def engine(self, engine: InferenceEngine) -> None:
+        self._engine, self._pipeline = engine, as_pipelined(engine)
+
     def run(self, stopped: Callable[[], bool]) -> None:
         """Serve until `stopped()`, which is asked after each batch and at least every 0.1 s."""
         while not stopped():
@@ -140,10 +148,9 @@ class InferenceServer:
         With an engine that takes a batch while another is on its way, the next one is gathered and handed over
         meanwhile; the rows returned are those of the batch answered.
         """
-        engine = pipelined(self.engine)
-        if engine is None and self._on_their_way:
-            engine = cast(PipelinedEngine, self.engine)  # it fell back to one at a time
-        if engine is not None:
+        engine = self._pipeline
+        # With batches on their way it may have fallen back to one at a time.
+        if engine is not None and (engine.depth > 1 or self._on_their_way):
             return self._serve_pipelined(engine, timeout)
         started = time.perf_counter()
         complete = self._gather(timeout)
@@ -181,8 +188,11 @@ class InferenceServer:
                 self._launch(engine)
                 started = time.perf_counter()
                 continue
-            if engine.ready():
-                break
+            nothing_to_do = len(self._on_their_way) >= engine.depth and self._batch.is_closed(
+                self.policy.batch_size
+            )
+            if nothing_to_do or engine.ready():
+                break  # `collect` waits without sleeping
             if not arrived:
                 self._sleep(_POLL_S)
         self.statistics.network_s += time.perf_counter() - started
@@ -301,7 +311,7 @@ class InferenceServer:
     ) -> None:
         now = self._clock()
         start = 0
-        for request in requests:
+        for request in requests:  # nothing else in between: the actors wait for these
             end = start + len(request.observations)
             self._responses[request.actor].put(
                 InferenceResponse(
@@ -312,8 +322,11 @@ class InferenceServer:
                     weights_version,
                 )
             )
-            self.statistics.latency.add(now - request.submitted_at, count=len(request.observations))
             start = end
+        self.statistics.latency.add(
+            np.array([now - request.submitted_at for request in requests]),
+            np.array([len(request.observations) for request in requests]),
+        )
         # The engine takes a single request that is larger than a batch in pieces.
         whole, rest = divmod(start, self.policy.batch_size)
         fills = [self.policy.batch_size] * whole + [rest] * (rest > 0)

@@ -121,7 +121,8 @@ class CheckpointStore:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise UserError(
                 f"cannot write checkpoint {target}: {error.strerror or error}; free disk space or make the "
-                "folder writable, then run the same command again: it goes on from the last checkpoint"
+                "folder writable, then run the same command again: it goes on from the last checkpoint, if "
+                "there is one"
             ) from error
         self.clean()
         for old in self.checkpoints()[: -self._keep]:

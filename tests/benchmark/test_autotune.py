@@ -180,6 +180,6 @@ def test_a_profile_that_nothing_may_be_based_on_is_refused_before_the_search(
     parser = argparse.ArgumentParser()
     autotune.add_arguments(parser)
     with pytest.raises(
-        UserError, match="'mine' is none; choose --profile auto or one of cpu, high, low, mid"
+        UserError, match=r"'mine-[0-9a-f]{6}' is none; choose --profile auto or one of cpu, high, low, mid"
     ):
         autotune.run(parser.parse_args(["--profile", "mine.toml"]))

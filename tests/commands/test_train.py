@@ -161,19 +161,27 @@ def published(tmp_path: Path) -> tuple[Path, Path]:
     return run, out
 
 
-def test_scores_of_another_agent_do_not_stay_beside_a_new_one(published: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("model_removed", [False, True])  # True: by Snakemake, before the job that makes it
+def test_scores_of_another_agent_do_not_stay_beside_a_new_one(
+    published: tuple[Path, Path], model_removed: bool
+) -> None:
     run, out = published
+    if model_removed:
+        (out / MODEL_NAME).unlink()
     train._publish(run, out)  # the same agent again
     assert {*train.MADE_OF_RESULTS, train.REPORT_NAME} <= {path.name for path in out.iterdir()}
     (run / "step-00000005" / WEIGHTS).write_bytes(b"other")
+    if model_removed:
+        (out / MODEL_NAME).unlink()
     train._publish(run, out)
     assert {path.name for path in out.iterdir()} == {
         "model.safetensors",
+        "model.sha256",
         "training.json",
         "weights",
         "tensorboard",
     }
-    assert (out / MODEL_NAME).read_bytes() == b"other"
+    assert (out / MODEL_NAME).read_bytes() == (run / "step-00000005" / WEIGHTS).read_bytes()
 
 
 def test_the_agent_is_handed_over_last(published: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,25 @@ def test_all_groups_get_as_many_games(gpu: Callable[..., Gpu], machine: Callable
     assert (selfplay.actors, selfplay.games_per_actor) == (6, 172)
 
 
+@pytest.mark.parametrize(
+    ("cores", "actors", "batch_size"),
+    [
+        (8, 6, 516),  # of 86 rows each: 512 would hold five of them, 430 rows
+        (16, 14, 512),  # of 37 each: thirteen, 481 rows, leave 31 empty
+        (64, 24, 512),
+    ],
+)
+def test_a_batch_is_a_whole_number_of_requests_but_for_a_little(
+    cores: int, actors: int, batch_size: int, gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
+) -> None:
+    config = fit_to_hardware(PLAN_HIGH, machine(gpu(), cores=cores), BOARD).config
+    request = config.selfplay.games_per_actor // config.selfplay.groups
+    assert (config.selfplay.actors, config.inference.batch_size) == (actors, batch_size)
+    assert batch_size // request * request >= 15 / 16 * batch_size
+    fixed = fit_to_hardware(PLAN_HIGH, machine(gpu(), cores=cores), BOARD, ["inference.batch_size"])
+    assert (fixed.config.inference.batch_size, fixed.warnings) == (512, ())
+
+
 def test_a_batch_that_no_number_of_games_fills_is_lowered(
     gpu: Callable[..., Gpu], machine: Callable[..., Hardware]
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alphazero.hardware.nvidia import probe_nvidia
+from alphazero.hardware.nvidia import number_by_bus, probe_nvidia
 
 MIB = 2**20
 
@@ -169,6 +169,17 @@ def test_hidden_gpus_are_said_to_be_hidden(use: Any, visible: str) -> None:
     devices = probe_nvidia({"CUDA_VISIBLE_DEVICES": visible})
     assert devices.gpus == ()
     assert devices.problem == f"CUDA_VISIBLE_DEVICES={visible!r} hides all GPUs (1 found)"
+
+
+def test_cuda_numbers_gpus_as_they_are_listed_unless_somebody_numbered_them() -> None:
+    for before, order in (
+        ({}, "PCI_BUS_ID"),
+        ({"CUDA_DEVICE_ORDER": "FASTEST_FIRST"}, "FASTEST_FIRST"),
+        ({"CUDA_VISIBLE_DEVICES": "1"}, None),
+    ):
+        environment = dict(before)
+        number_by_bus(environment)
+        assert environment.get("CUDA_DEVICE_ORDER") == order
 
 
 def test_different_gpus_without_a_device_order_give_a_warning(use: Any) -> None:

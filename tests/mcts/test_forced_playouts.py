@@ -82,6 +82,32 @@ def test_pruning_leaves_what_puct_alone_would_have_visited() -> None:
     assert statistics.visit_counts.tolist() == [70, 12, 4, 2, 1, 10]  # the move is drawn from these
 
 
+@pytest.mark.parametrize(
+    ("proven", "expected"),
+    [
+        (
+            [-1, 0, 0],
+            [0, 30, 8],
+        ),  # by the score of action 0, which is void, both would have lost all that was forced
+        ([0, 0, 1], [60, 30, 9]),
+        ([-1, -1, -1], [0, 0, 0]),
+    ],
+)
+def test_what_is_proven_goes_before_scores(proven: list[int], expected: list[int]) -> None:
+    visit_counts = np.array([60, 30, 9], np.int32)
+    statistics = RootStatistics(
+        actions=np.arange(3, dtype=np.int32),
+        visit_counts=visit_counts,
+        value_sums=visit_counts * np.array([0.9, 0.1, -0.8]),
+        priors=np.array([0.5, 0.48, 0.02], np.float32),
+        visit_count=100,
+        value_sum=0.0,
+        proven=np.array(proven, np.int8),
+    )
+    config = SearchConfig(forced_playouts=2.0, c_puct_init=0.2, c_puct_base=1e18)
+    assert pruned_visits(statistics, config).tolist() == expected
+
+
 def test_a_root_with_one_visit_keeps_it() -> None:
     statistics = RootStatistics(
         actions=np.arange(2, dtype=np.int32),

@@ -39,7 +39,11 @@ def root(
         (16, 200, [(16, 16 * 3), (8, 8 * 6), (4, 4 * 12), (2, 2 * 28)]),
         (4, 16, [(4, 8), (2, 8)]),
         (8, 24, [(8, 8), (4, 8), (2, 8)]),
-        (7, 24, [(7, 7), (3, 6), (2, 11)]),  # ceil(log2(7)) = 3 phases; 24 // 9 = 2 visits each in the second
+        (
+            7,
+            24,
+            [(7, 7), (3, 6), (2, 10), (1, 1)],
+        ),  # ceil(log2(7)) = 3 phases; 24 // 9 = 2 visits each in the second
         (8, 13, [(8, 8), (4, 4), (2, 1)]),  # at least one visit each, until none are left
         (8, 10, [(8, 8), (4, 2)]),
         (2, 2, [(2, 2)]),
@@ -78,10 +82,16 @@ def test_the_better_half_goes_on_and_the_best_of_the_most_visited_wins() -> None
     assert halving.winner(last) == 40
 
 
-def test_what_is_left_over_goes_to_the_better_one_which_then_wins() -> None:
+def test_the_last_of_an_odd_number_goes_to_the_better_one_which_then_wins() -> None:
     halving = SequentialHalving(CONFIG, 3, np.zeros(2))
-    assert halving.next_quota(root([0.4, 0.6], [0, 0], [0.0, 0.0])).tolist() == [1, 2]
-    assert halving.winner(root([0.4, 0.6], [1, 2], [0.9, -0.9])) == 10  # the paper: of the most visited ones
+    assert halving.simulations == 2
+    assert halving.next_quota(root([0.4, 0.6], [0, 0], [0.0, 0.0])).tolist() == [1, 1]
+    assert halving.simulations == 1
+    assert halving.next_quota(root([0.4, 0.6], [1, 1], [0.9, -0.9])).tolist() == [
+        1,
+        0,
+    ]  # by what was found so far
+    assert halving.winner(root([0.4, 0.6], [2, 1], [-0.9, -0.9])) == 0  # the paper: of the most visited ones
 
 
 def test_visits_from_before_count_in_values_but_not_in_quotas() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alphazero.hardware.description import Gpu, Hardware
+from alphazero.hardware.description import Gpu, Hardware, MigInstance
 from alphazero.metrics.sampler import GpuSampler, ProcessSampler, gpu_sampler
 
 
@@ -155,3 +155,13 @@ def test_the_gpu_is_the_one_that_torch_means_however_nvml_numbers_it(
     for device in ("cuda", "cuda:0", "cuda:1"):
         assert gpu_sampler(device) is not None
     assert opened == ["GPU-3", "GPU-3", "GPU-1"]
+
+
+def test_an_instance_of_a_gpu_has_no_counters_of_its_own(
+    machine: Callable[..., Hardware], gpu: Callable[..., Gpu], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory and power would be those of the whole GPU."""
+    instance = MigInstance(0, "MIG-1", "NVIDIA H200 MIG 1g.18gb", 18_000, 17_000)
+    sliced = machine(gpu(mig_enabled=True, mig_instances=(instance,)))
+    monkeypatch.setattr("alphazero.metrics.sampler.probe_hardware", lambda: sliced)
+    assert gpu_sampler("cuda:0") is None

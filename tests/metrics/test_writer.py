@@ -113,3 +113,12 @@ def test_tensorboard_shows_every_measured_value_at_its_positions(tmp_path: Path)
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [(100, 2.5), (200, 2.0)]
     assert "gpu_utilization" not in events.Tags()["scalars"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_full_disk_is_one_error_and_closing_adds_none(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as raised, MetricsWriter(tmp_path) as writer:
+        writer._file.close()
+        writer._file = Path("/dev/full").open("ab")  # noqa: SIM115 (the writer closes it)
+        writer.write({"games": 5})
+    assert raised.value.__context__ is None

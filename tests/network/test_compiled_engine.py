@@ -151,7 +151,9 @@ def test_whatever_fails_is_said_but_memory_is_another_matter(monkeypatch: pytest
     with pytest.raises(UserError, match=r"torch.compile failed: No space left on device; it needs a C"):
         compiled_engine(network)
     monkeypatch.setattr(torch, "compile", raising(torch.cuda.OutOfMemoryError("CUDA out of memory.")))
-    with pytest.raises(torch.cuda.OutOfMemoryError):
+    with pytest.raises(
+        UserError, match=r"no memory left for an inference engine of 64 rows.*CUDA out of memory"
+    ):
         compiled_engine(network)
 
 

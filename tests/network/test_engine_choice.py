@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,27 @@ def test_auto_is_settled_once_for_a_network_and_batch(monkeypatch: pytest.Monkey
     assert measured == [8, 512]
     named = Config(inference=InferenceConfig(engine="frozen"))
     assert settle_engine(named, {}, "cpu") == (named, "")
+
+
+def test_where_half_precision_is_too_rough_the_fastest_engine_in_float32_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def choose(names: list[str], make: Callable[[str], object], *rest: object) -> EngineChoice:
+        half = make("frozen")
+        if half:
+            return EngineChoice("eager", 8, (Candidate("frozen", problem="too rough"),), in_float32=True)
+        return EngineChoice("frozen", 8, (Candidate("frozen", "frozen float32", 100.0),))
+
+    monkeypatch.setattr(engine_at_start, "choose_engine", choose)
+    monkeypatch.setattr(
+        engine_at_start, "make_engine", lambda name, network, device, use_amp, *rest, **more: use_amp
+    )
+    monkeypatch.setattr(engine_at_start, "_measured", {})
+    weights = {name: tensor.numpy() for name, tensor in build_network(GAME, SMALL).state_dict().items()}
+    config = Config(network=SMALL, inference=InferenceConfig(device="cpu", batch_size=8))
+    settled, sentence = settle_engine(config, weights, "cpu")
+    assert (settled.inference.engine, settled.inference.use_amp) == ("frozen", False)
+    assert "too rough" in sentence and "frozen float32 100" in sentence
 
 
 def test_an_engine_that_cannot_run_here_is_refused_before_a_process_is_started(

@@ -86,6 +86,18 @@ def test_runs_that_agree_in_everything_have_an_interval_without_width() -> None:
     assert difference_of_means(zeros, zeros, ["only"] * 4) == Estimate(0.0, 0.0, 0.0)
 
 
+def test_matches_whose_means_happen_to_agree_are_not_known_for_certain() -> None:
+    estimate = score_of_matches([[0.75, 0.25], [0.25, 0.75]])
+    assert estimate.value == 0.5
+    assert (
+        estimate.low is not None and estimate.low < 0.0
+    )  # two runs each, and a quarter of the points either way
+    agreeing = np.array([[0.7, 0.3, 0.5], [0.3, 0.5, 0.7], [0.5, 0.7, 0.3]])
+    wide, narrow = score_of_matches(agreeing), score_of_matches(0.5 + (agreeing - 0.5) / 10)
+    assert wide.low is not None and narrow.low is not None
+    assert wide.low < narrow.low < 0.5
+
+
 @pytest.mark.parametrize("runs", [3, 6])
 @pytest.mark.parametrize("seed_spread", [0.0, 0.03])
 def test_intervals_hold_the_truth_as_often_as_they_say(runs: int, seed_spread: float) -> None:

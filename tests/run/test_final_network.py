@@ -86,6 +86,17 @@ def test_a_run_that_ended_without_one_gets_it_later(tmp_path: Path) -> None:
     assert load_agent(tmp_path).architecture.config == LARGE
 
 
+@pytest.mark.parametrize("asked_for_later", [True, False])
+def test_an_ownership_head_that_comes_too_late_to_learn_is_spoken_of(
+    asked_for_later: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = replace(WITH, final_network=replace(LARGE, ownership_head=True))
+    if asked_for_later:
+        assert train(WITHOUT, tmp_path) == EXIT_DONE
+    assert train(head, tmp_path) == EXIT_DONE
+    assert ("its ownership head learns nothing" in capsys.readouterr().out) == asked_for_later
+
+
 def test_a_run_at_its_end_keeps_the_minutes_it_was_trained_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -264,6 +264,21 @@ def test_what_was_played_without_a_network_is_learned_before_one_plays() -> None
     assert {version for steps, version in versions if steps >= 8} == {1}  # 64 * 4 / 32 steps
 
 
+def test_no_untrained_network_is_asked_before_the_first_step() -> None:
+    """Also where learning waits for more positions than are to be played without one: as in a run of processes."""
+    training = replace(TINY.training, untrained_positions=64, min_positions=200)
+    rounds_before: list[int] = []
+
+    class Watcher(StepWatcher):
+        def on_step(self, losses: LossRecord) -> None:
+            rounds_before.append(len(self.rounds))
+
+    watcher = Watcher()
+    train_in_one_process(replace(TINY, training=training), watcher)
+    assert sum(counts.leaves for counts, _ in watcher.rounds[: rounds_before[0]]) == 0
+    assert sum(counts.leaves for counts, _ in watcher.rounds[rounds_before[0] :]) > 0
+
+
 def test_a_window_of_the_replay_buffer_is_what_is_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
     windows = set()
     sample = ReplayBuffer.sample

@@ -6,6 +6,7 @@ import multiprocessing
 import threading
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from alphazero.config import Config
 from alphazero.games.registry import get_game
+from alphazero.records import Episode
 from alphazero.selfplay import actor
 from alphazero.selfplay.actor import (
     REPORT_EVERY_S,
@@ -25,7 +27,7 @@ from alphazero.selfplay.actor import (
 from alphazero.selfplay.reports import ActorReport
 from alphazero.selfplay.transport.caching import CachingClient
 from alphazero.selfplay.transport.local import LocalClient
-from alphazero.selfplay.transport.messages import EvaluationClient
+from alphazero.selfplay.transport.messages import EvaluationClient, SelfPlayStopped
 from alphazero.selfplay.transport.pickled_queue import QueueClient
 from alphazero.selfplay.transport.shared_memory import SharedMemoryClient, SharedSlots
 from alphazero.selfplay.transport.weight_board import WeightBoard
@@ -132,6 +134,47 @@ def test_time_paused_for_the_learner_is_no_waiting_for_evaluations() -> None:
     report = channel.report
     channel.after_round([], LocalClient(Engine(), None, 1, ROWS, GAME.observation_shape))
     assert report.paused_s >= 0.09 and report.waiting_s == 0.0
+
+
+def test_without_a_network_its_answers_are_the_trees_time_and_no_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parent, here = CONTEXT.Pipe()
+    open_ends.append(parent)
+    clock = [0.0]
+    reports = []
+
+    class Group:
+        def __init__(self, *arguments: object, **named: object) -> None:
+            self.search = SimpleNamespace()
+
+        def collect(self) -> int:
+            clock[0] += 1.0
+            return 2
+
+        def apply_untrained(self, rows: int) -> None:
+            assert rows == 2
+            clock[0] += 3.0
+
+        def take_episodes(self) -> list[Episode]:
+            clock[0] += 10.0
+            return []
+
+    class Channel(_ParentChannel):
+        def after_round(self, *arguments: object) -> ActorReport:
+            reports.append(self.report)
+            raise SelfPlayStopped
+
+    monkeypatch.setattr(actor, "GameGroup", Group)
+    monkeypatch.setattr(actor, "_ParentChannel", Channel)
+    monkeypatch.setattr(
+        actor, "_client", lambda *arguments: LocalClient(Engine(), None, 2, ROWS, GAME.observation_shape)
+    )
+    monkeypatch.setattr(actor.time, "perf_counter", lambda: clock[0])
+    with pytest.raises(SelfPlayStopped):
+        actor._play(ActorSpec(0, 0, Config(), 0, here, [0], [1]))
+    monkeypatch.undo()
+    assert [(report.tree_s, report.search_s) for report in reports] == [(6.0, 8.0)]  # of two groups
 
 
 def test_a_long_pause_is_reported_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -620,3 +620,38 @@ def test_without_a_network_priors_are_equal_and_values_nought():
     counts = untrained.take_counts()
     assert counts.leaves == 0
     assert counts.simulations > 0
+
+
+@pytest.mark.parametrize("root_search", ["puct", "gumbel"])
+def test_no_search_is_in_part_without_a_network(root_search):
+    """When a network comes, each position's search begins anew, and what is recorded since is the network's."""
+    config = replace(SEARCH, root_search=root_search)
+    selfplay = SelfPlayConfig(side_position_visits=5, policy_surprise_share=0.5, random_opening_moves=6)
+    group = GameGroup(get_game("connect_four"), config, 8, seed=5, selfplay=selfplay)
+
+    def simulations_done():
+        return group._simulations_begun - int(group.search.trees.remaining.sum())
+
+    for _ in range(50):
+        group.apply_untrained(group.collect())
+    rows = group.collect()
+    assert group.counts.games == 0 and group.counts.positions > 0
+    moves = [builder.moves for builder in group._builders]
+    assert all(group.search.root_statistics(slot).visit_count for slot in range(8))
+    done = simulations_done()
+    group.apply(*hashed_evaluator(group.search.observations[:rows]), 1)
+    assert 0 <= simulations_done() - done <= rows  # what was dropped does not count as still to be done
+    assert [builder.moves for builder in group._builders] == moves
+    assert group.collect() == 8
+    assert not group.search.leaf_nodes[:8].any()  # all of them roots
+    group.apply(*hashed_evaluator(group.search.observations[:8]), 1)
+    # Once: the next weights find the trees as they are.
+    rows = group.collect()
+    group.apply(*hashed_evaluator(group.search.observations[:rows]), 2)
+    assert all(group.search.root_statistics(slot).visit_count for slot in range(8))
+    begun = {builder.game_index: builder for builder in group._builders}
+    searched = {index: len(moves[index]) - len(builder.opening) for index, builder in begun.items()}
+    episode = next(episode for episode in play(group, 8, version=2) if episode.game_index in searched)
+    versions = episode.weights_versions.tolist()
+    before = searched[episode.game_index]
+    assert versions[:before] == [0] * before and all(versions[before:])

@@ -336,6 +336,9 @@ def test_an_ownership_head_may_be_asked_for_later_or_no_more() -> None:
         np.testing.assert_array_equal(other.value_targets, batch.value_targets)
         assert other.ownership_targets.shape == (8, 0 if before else 42)
         assert (other.ownership_targets == NOT_TAUGHT).all()
+        assert (buffer.knows_owners(), restored.knows_owners()) == (before, False)
+        restored.add_episode(episode)
+        assert restored.knows_owners() == (not before)
 
 
 def test_without_ownership_nothing_is_kept_of_it_and_planes_may_mean_anything() -> None:

@@ -1,5 +1,6 @@
 """One run a folder, and a dead run's lock is no lock."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -34,6 +35,26 @@ def test_lock_can_be_taken_again_after_release(tmp_path: Path) -> None:
     for _ in range(2):
         with RunLock(tmp_path / "run"):
             pass
+
+
+def test_a_file_system_without_locks_gives_a_warning_and_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(file: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("alphazero.training.run_lock._lock", refuse)
+    for _ in range(2):
+        with RunLock(tmp_path):
+            assert str(os.getpid()) in (tmp_path / "run.lock").read_text(encoding="utf-8")
+    assert capsys.readouterr().err.count("cannot be locked (No locks available)") == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_full_disk_takes_the_lock_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "run.lock").symlink_to("/dev/full")
+    with RunLock(tmp_path):
+        pass
 
 
 def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import os
 import re
 import shlex
 import sys
@@ -19,6 +20,7 @@ sys.path.insert(0, str(ROOT))  # a clone works without being installed
 from alphazero import config_loading, native_build, workflow as planning
 from alphazero.errors import UserError
 from alphazero.hardware.description import Hardware, difference
+from alphazero.hardware.nvidia import number_by_bus
 from alphazero.hardware.probe import probe_hardware
 
 # Rules find this interpreter's `python` also when its environment is not activated.
@@ -122,13 +124,30 @@ def machines_to_compare(wildcards):
 
 
 def missing_extensions_problem():
-    """Return why no native code can be built here; None if it is built, or can be. Warns once."""
-    if all((ROOT / path).exists() for path in native_build.extension_paths(ROOT)):
+    """Return why no native code can be built here; None if it is built, or can be. Warns once.
+
+    WorkflowError where it is built of older sources and cannot be built again: Snakemake would delete it first.
+    """
+    built = [ROOT / path for path in native_build.extension_paths(ROOT)]
+    is_built = all(path.exists() for path in built)
+    sources = (ROOT / path for path in native_build.native_sources(ROOT))
+    # Whoever edits a source while jobs run is told by the next call, not by the next job.
+    if is_built and (not workflow.is_main_process or newest(sources) <= min(path.stat().st_mtime for path in built)):
         return None
     problem = native_build.toolchain_problem()
+    if problem and is_built:
+        raise WorkflowError(
+            f"the native code was built of older sources and cannot be built again here ({problem}): install what is "
+            "missing (docs/install.md), or do without native code (`make clean`)"
+        )
     if problem:
         print(native_build.warning(problem), file=sys.stderr)
     return problem
+
+
+def newest(paths):
+    """Return the modification time of the newest of these files."""
+    return max(path.stat().st_mtime for path in paths)
 
 
 def is_made_now():
@@ -164,6 +183,7 @@ def print_summary():
 
 
 PARSED_AT = time.time()
+number_by_bus(os.environ)  # of the jobs, too
 LIVING = planning.clear_abandoned_locks(Path(".snakemake"), workflow.is_main_process)  # held until Snakemake ends
 HARDWARE = machine_as_recorded()
 MACHINE = HARDWARE.machine_slug()

@@ -24,7 +24,7 @@ rule measure_strength:
         gpu=1,
     params:
         folder=subpath(input.model, parent=True),
-        depends_on=lambda wildcards: planning.evaluation_hash(ROOT, RUNS[wildcards.run]),
+        depends_on=lambda wildcards: planning.along_the_run_hash(ROOT, RUNS[wildcards.run]),
     shell:
         "python -u -m alphazero strength {params.folder:q} --out {output:q} 2>&1 | tee -i {log:q}"
 
@@ -51,6 +51,6 @@ rule rate_checkpoints:
         gpu=1,
     params:
         folder=subpath(input.model, parent=True),
-        depends_on=lambda wildcards: planning.evaluation_hash(ROOT, RUNS[wildcards.run]),
+        depends_on=lambda wildcards: planning.along_the_run_hash(ROOT, RUNS[wildcards.run]),
     shell:
         "python -u -m alphazero rate {params.folder:q} --out {output:q} 2>&1 | tee -i {log:q}"
