@@ -356,6 +356,15 @@ def test_training_runs_in_the_same_call_that_builds_or_looks_at_the_machine(whol
     assert jobs_of_training(whole_clone) == training | {"record_build"}
     os.utime(whole_clone / "alphazero/mcts/tree_ops.h", (now + 100, now + 100))
     assert jobs_of_training(whole_clone) == training | {"record_build", "build_extension"}
+    # Without a compiler it cannot be built again, and Snakemake would delete it first.
+    environment = {**os.environ, "CC": "no-such-compiler", "CXX": "no-such-compiler"}
+    said = subprocess.run(
+        [sys.executable, "-m", "snakemake", "train", "--cores", "1", "--config", "quick=true"],
+        cwd=whole_clone, env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert said.returncode == 1
+    assert "built of older sources and cannot be built again here" in said.stdout + said.stderr
+    assert all(path.exists() for path in extensions)
     os.utime(whole_clone / "alphazero/mcts/tree_ops.h", (now - 100, now - 100))
     for path in extensions:
         os.utime(path, (now - 50, now - 50))
