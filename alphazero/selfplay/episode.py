@@ -106,8 +106,7 @@ class EpisodeBuilder:
             foreseen_rightly = bool(outcomes[position] == outcome)
         copies = None
         if self._surprise_share:
-            proven = np.concatenate([statistics.proven for statistics in self._statistics])
-            surprises = policy_surprises(policy_visits, np.concatenate(self._priors), proven, policy_offsets)
+            surprises = policy_surprises(policy_visits, np.concatenate(self._priors), policy_offsets)
             copies = self._copies(np.where(versions > 0, surprises, NO_PART), rng)
         return Episode(
             opening=np.array(self.opening, np.int32),
@@ -135,10 +134,7 @@ class EpisodeBuilder:
         policy_visits = visits_not_refuted(found.edge_visit_counts, found.edge_proven, found.edge_offsets)
         copies = None
         if self._surprise_share:
-            surprises = policy_surprises(
-                policy_visits, found.edge_priors, found.edge_proven, found.edge_offsets
-            )
-            copies = self._copies(surprises, rng)
+            copies = self._copies(policy_surprises(policy_visits, found.edge_priors, found.edge_offsets), rng)
         searched = [len(nodes) for nodes in self._side_nodes]
         moves_before = np.repeat(np.array(self._side_moves_before, np.int32), searched)
         observations = np.concatenate(self._side_observations)

@@ -54,9 +54,8 @@ class GameGroup:
             its game's stream. Without a trained network (weights version 0) values say nothing but what the rules alone
             show: no side positions are taken then, no game is resigned and no opening judged. Of
             `policy_surprise_share`, the game's own positions share one weight, its side positions another: visits
-            of few simulations stay closer to the prior than those of a full search. What is proven
-            surprises nobody; others that teach no policy (fast searches), and positions searched without a trained
-            network, keep the weight 1.
+            of few simulations stay closer to the prior than those of a full search. Positions
+            that teach no policy (fast searches), and those searched without a trained network, keep the weight 1.
         stagger: begin each slot's first game at a random stage, and with a random share of a search to do,
             so that a window of time holds all stages of play. For measuring: such a game counts, but it is
             no episode to learn from.

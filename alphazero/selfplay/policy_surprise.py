@@ -8,8 +8,8 @@ policy target from the prior. The game's weight as a whole stays the same.
     divergence      0        0.1      0.7        0        nats, 0.8 in all
     weight          0.5      0.75     2.25       0.5      4 positions, 4 in all
 
-A position that the solver has decided surprises nobody, however it was searched: whoever searches it will find the
-same, whatever the network says. Its policy target, which is sharp, would surprise most.
+What the solver has decided surprises by its target like anything else. Such a target is sharp, and surprises much: that
+so many copies are of decided positions, whose values are exact, is worth a lot (docs/decisions/0039).
 
 A position of weight 2.25 is written twice, and once more with a probability of 0.25. That is no importance sampling:
 each row counts fully in the loss.
@@ -29,23 +29,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alphazero.mcts.backend import FloatArray, IntArray, PriorArray, SignArray
-from alphazero.selfplay.policy_targets import best_proven
+from alphazero.mcts.backend import FloatArray, IntArray, PriorArray
 
 NO_PART = math.nan  # for a surprise: the position keeps the weight 1
 
 
 def policy_surprises(
-    policy_visits: IntArray, priors: PriorArray, proven: SignArray, offsets: npt.NDArray[np.integer[Any]]
+    policy_visits: IntArray, priors: PriorArray, offsets: npt.NDArray[np.integer[Any]]
 ) -> FloatArray:
     """Return the divergence of each policy target from the prior, sum target * log(target / prior), in nats.
 
-    float64 [N], 0 where the result is proven, else NO_PART where there is no policy target. The edges stand one
-    position's after the other's.
+    float64 [N], NO_PART where there is no policy target. The edges stand one position's after the other's.
 
     policy_visits: int32 [E], a position's target once normalised. priors: float32 [E], the network's, without root
-    noise. proven: int8 [E], see `visits_not_refuted`. offsets: int [N+1]; the edges of position i are
-    offsets[i]:offsets[i+1], at least one.
+    noise. offsets: int [N+1]; the edges of position i are offsets[i]:offsets[i+1], at least one.
     """
     starts, counts = offsets[:-1], np.diff(offsets)
     visits = np.add.reduceat(policy_visits, starts)
@@ -53,8 +50,7 @@ def policy_surprises(
     tiny = np.finfo(np.float32).tiny  # stands in for 0: of a target, log(0) times 0 is 0
     logs = np.log(np.maximum(targets, tiny) / np.maximum(priors.astype(np.float64), tiny))
     divergences = np.maximum(np.add.reduceat(targets * logs, starts), 0.0)
-    decided = best_proven(proven, offsets) != 0
-    return np.where(decided, 0.0, np.where(visits > 0, divergences, NO_PART))
+    return np.where(visits > 0, divergences, NO_PART)
 
 
 def surprise_weights(surprises: FloatArray, share: float) -> FloatArray:

@@ -16,10 +16,9 @@ def priors(*shares):
     return np.array(shares, np.float32)
 
 
-def policy_surprise(policy_visits, priors, proven=None):
-    """Of one position; nothing is proven there unless `proven` says so."""
-    proven = np.zeros(len(priors), np.int8) if proven is None else np.array(proven, np.int8)
-    (surprise,) = policy_surprises(policy_visits, priors, proven, np.array([0, len(priors)]))
+def policy_surprise(policy_visits, priors):
+    """Of one position."""
+    (surprise,) = policy_surprises(policy_visits, priors, np.array([0, len(priors)]))
     return surprise
 
 
@@ -43,24 +42,15 @@ def test_without_visits_there_is_no_surprise_to_speak_of():
     assert math.isnan(policy_surprise(visits(0, 0), priors(0.5, 0.5)))
 
 
-def test_a_position_that_the_solver_has_decided_surprises_nobody():
-    assert policy_surprise(visits(0, 50), priors(0.9, 0.1), [0, 1]) == 0.0  # won
-    assert policy_surprise(visits(0, 0), priors(0.5, 0.5), [-1, -1]) == 0.0  # lost, and teaches no policy
-    assert policy_surprise(visits(0, 0), priors(0.9, 0.1), [0, 1]) == 0.0  # won, as a fast search has found
-    undecided = policy_surprise(visits(0, 50), priors(0.9, 0.1))
-    assert policy_surprise(visits(0, 50), priors(0.9, 0.1), [-1, 0]) == undecided > 2.0  # one move loses
-
-
 def test_positions_that_stand_one_after_the_other_surprise_as_by_themselves():
     positions = [
-        (visits(600, 200), priors(0.5, 0.5), [0, 0]),
-        (visits(0, 0), priors(0.5, 0.5), [0, 0]),
-        (visits(9), priors(1.0), [-1]),
-        (visits(1, 2, 3, 4), priors(0.4, 0.3, 0.2, 0.1), [0, -1, 0, 1]),
-        (visits(1, 2), priors(0.4, 0.6), [0, -1]),
+        (visits(600, 200), priors(0.5, 0.5)),
+        (visits(0, 0), priors(0.5, 0.5)),
+        (visits(9), priors(1.0)),
+        (visits(1, 2, 3, 4), priors(0.4, 0.3, 0.2, 0.1)),
     ]
     together = policy_surprises(
-        *(np.concatenate(arrays) for arrays in zip(*positions, strict=True)), np.array([0, 2, 4, 5, 9, 11])
+        *(np.concatenate(arrays) for arrays in zip(*positions, strict=True)), np.array([0, 2, 4, 5, 9])
     )
     np.testing.assert_array_equal(together, [policy_surprise(*position) for position in positions])
 
