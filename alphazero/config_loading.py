@@ -304,9 +304,8 @@ def _find_profile(profile: str, hardware: Hardware | None, device: str) -> tuple
     name = path.stem
     ours = [profile_path(each) for each in profile_names()]
     ours += [] if hardware is None else [tuned_profile_path(hardware)]
-    if path.resolve() not in [
-        each.resolve() for each in ours
-    ]:  # one of the user's own may have a name of ours
+    # One of the user's own may have a name of ours.
+    if path.resolve() not in [each.resolve() for each in ours]:
         settings = json.dumps(_profile_layer(path), sort_keys=True)
         name += f"-{hashlib.sha256(settings.encode()).hexdigest()[:6]}"
     return name, path, f"hardware profile '{name}', as requested"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 import sys
@@ -218,12 +217,12 @@ def _publish(run_folder: Path, out: Path) -> None:
 
     What was made of another agent's results there (scores, tables, report) goes.
     """
-    from alphazero.training.checkpoint import WEIGHTS, CheckpointStore
+    from alphazero.training.checkpoint import WEIGHTS, CheckpointStore, sha256_of
 
     latest = CheckpointStore(run_folder).latest()
     assert latest is not None
     agent, model, unfinished = latest / WEIGHTS, out / MODEL_NAME, out / f"{MODEL_NAME}.new"
-    digest, digest_file = f"{_sha256(agent)}  {MODEL_NAME}\n", out / DIGEST_NAME
+    digest, digest_file = f"{sha256_of(agent)}  {MODEL_NAME}\n", out / DIGEST_NAME
     try:
         # Not by the model itself: Snakemake removes that before a job makes it, also if it is to be the same again.
         if not digest_file.exists() or digest_file.read_text(encoding="utf-8") != digest:
@@ -246,11 +245,6 @@ def _publish(run_folder: Path, out: Path) -> None:
             f"the results could not be written to {out} ({error}); make room there and run the same command "
             f"again (the trained agent is safe in {run_folder})"
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _evaluate(out: Path) -> int:

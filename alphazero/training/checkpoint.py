@@ -229,7 +229,7 @@ def _write_files(
     manifest = {
         "format": _FORMAT,
         "files": {
-            name: {"bytes": (folder / name).stat().st_size, "sha256": _sha256(folder / name)}
+            name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
             for name in _FILES
         },
     }
@@ -273,11 +273,12 @@ def _verify(folder: Path) -> None:
         found = path.stat().st_size
         if found != size:
             raise _DamagedError(f"{path} is damaged ({found} bytes instead of {size})")
-        if _sha256(path) != sha256:
+        if sha256_of(path) != sha256:
             raise _DamagedError(f"{path} is damaged (its content has changed since it was written)")
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256 as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
