@@ -31,7 +31,14 @@ from alphazero.config_layers import (
     layer_from_tables,
     layer_from_toml,
 )
-from alphazero.config_validation import Value, fill_warnings, flatten, search_warnings, validate
+from alphazero.config_validation import (
+    Value,
+    fill_warnings,
+    flatten,
+    require_learning,
+    search_warnings,
+    validate,
+)
 from alphazero.errors import UserError
 from alphazero.games.game import require_winning_lines
 from alphazero.games.registry import get_checked_game
@@ -192,6 +199,7 @@ def resolve_config(
         config, adjustments = fitted.config, fitted.adjustments
         origins |= dict.fromkeys(fitted.changed, Origin.FITTED)
         warnings = (*hardware.warnings, *fitted.warnings)
+    require_learning(config)
     if origins["selfplay.games_per_actor"] is not Origin.FITTED:  # else its adjustment speaks of batches
         warnings = (*warnings, *fill_warnings(config))
     return ResolvedConfig(

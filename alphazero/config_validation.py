@@ -47,6 +47,20 @@ def check_value(name: str, value: Value, source: str) -> None:
         raise UserError(f"{source}: {name} is {value!r}, but must be {rule.allowed}; correct it there")
 
 
+def require_learning(config: Config) -> None:
+    """Raise UserError if the run would end before the network that it trains plays; to be asked of what is run.
+
+    The hardware profiles play more positions without a network than a short run has in all: `fit_to_hardware` leaves
+    it some.
+    """
+    training = config.training
+    if training.untrained_positions >= training.positions and not training.max_minutes:
+        raise UserError(
+            f"training.untrained_positions ({training.untrained_positions}) is no less than training.positions "
+            f"({training.positions}): the run would end before it learns; lower the first or raise the second"
+        )
+
+
 def fill_warnings(config: Config) -> list[str]:
     """Return sentences if games cannot be shared by the groups, or batches of the inference server never be full."""
     if config.inference.placement != "server" or config.run.single_process:
@@ -118,7 +132,8 @@ def _check_pairs(config: Config) -> None:
     if training.min_positions > training.replay_capacity:
         raise UserError(
             f"training.min_positions ({training.min_positions}) is larger than training.replay_capacity "
-            f"({training.replay_capacity}): no step would ever be made; lower the first or raise the second"
+            f"({training.replay_capacity}): the first positions would be overwritten before a step learned from them; "
+            "lower the first or raise the second"
         )
     if inference.engine == "graphs" and inference.device == "cpu":
         raise UserError(

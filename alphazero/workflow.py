@@ -45,8 +45,8 @@ from alphazero.source_meaning import meaning_hash
 # What a result is made by, as files and folders of the package. Not among them: the configuration's code (its
 # outcome counts, as settings) and what only watches a run (metrics, hardware, progress).
 _TRAINING_SOURCES = (
-    "games", "mcts", "network", "selfplay", "training", "run", "loop.py", "records.py", "seeding.py",
-    "commands/train.py",
+    "games", "mcts", "network", "selfplay", "training", "loop.py", "records.py", "seeding.py",
+    "run/training_run.py", "run/single_process.py", "run/run_files.py", "commands/train.py",
 )  # fmt: skip
 _EVALUATION_SOURCES = (
     "games", "mcts", "network", "evaluation", "seeding.py", "commands/evaluate.py", "commands/agent_search.py",

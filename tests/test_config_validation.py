@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from alphazero.config import Config, InferenceConfig, SearchConfig, SelfPlayConfig, TrainingConfig
 from alphazero.config_layers import config_from_layer, field_types
+from alphazero.config_loading import resolve_config
 from alphazero.config_validation import RULES, fill_warnings, flatten, search_warnings, validate
 from alphazero.errors import UserError
+from alphazero.hardware.description import Hardware
 
 
 def test_every_field_has_a_rule_and_every_rule_a_field() -> None:
@@ -74,7 +77,8 @@ def test_an_impossible_value_is_refused_with_what_is_allowed(name: str, value: f
         (Config(training=TrainingConfig(positions=100)), "no step would ever be made"),
         (
             Config(training=TrainingConfig(batch_size=64, replay_capacity=1_000)),
-            "training.min_positions (5000) is larger than training.replay_capacity (1000)",
+            "training.min_positions (5000) is larger than training.replay_capacity (1000): the first positions would "
+            "be overwritten before a step learned from them",
         ),
         (Config(inference=InferenceConfig(engine="graphs", device="cpu")), "needs a CUDA device"),
     ],
@@ -84,6 +88,20 @@ def test_values_that_contradict_each_other_are_refused(config: Config, words: st
         validate(config)
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_run_that_would_end_before_it_learns_is_refused_once_it_is_fitted(
+    machine: Callable[..., Hardware],
+) -> None:
+    asked = ["training.untrained_positions=400_000", "training.positions=400_000"]
+    with pytest.raises(UserError, match="the run would end before it learns"):
+        resolve_config(profile="none", overrides=asked)
+    with pytest.raises(UserError, match="the run would end before it learns"):
+        resolve_config(profile="low", overrides=asked, hardware=machine())
+    resolve_config(profile="low", overrides=["training.positions=10_000"], hardware=machine())  # half of them
+    resolve_config(
+        profile="none", overrides=[*asked, "training.max_minutes=1"]
+    )  # a fifth of the time ends it
 
 
 def test_a_batch_that_can_never_fill_gives_a_warning() -> None:

@@ -55,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--single-process",
         action="store_true",
         help="self-play and learning in turns in one process, without a limit of time: slower, and the same "
-        "bit for bit with the same seed on a CPU (run.single_process=true training.max_minutes=0)",
+        "bit for bit with the same seed on a CPU (run.single_process=true "
+        "training.max_minutes=0 training.final_minutes=0)",
     )
     parser.add_argument(
         "--checkpoints",
@@ -118,7 +119,11 @@ def _config(arguments: argparse.Namespace) -> Config:
     if arguments.steps is not None:
         arguments.overrides.append(f"training.max_steps={arguments.steps}")
     if arguments.single_process:
-        arguments.overrides += ["run.single_process=true", "training.max_minutes=0"]
+        arguments.overrides += [
+            "run.single_process=true",
+            "training.max_minutes=0",
+            "training.final_minutes=0",
+        ]
     resolved = config_from_arguments(arguments)
     print("\n".join(resolved.summary_lines()), flush=True)
     return resolved.config

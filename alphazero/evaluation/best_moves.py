@@ -90,9 +90,12 @@ def find_best_moves(
         if rows:
             search.apply(*evaluate_leaves(rows))
         rounds += 1
-        if rows == len(busy) and rounds % _ROUNDS_BETWEEN_CHECKS:
-            continue
-        for tree in busy.tolist():
+        # Trees that are done are seen at once; whether the others have to go on, only now and then: it takes as long
+        # as a round.
+        looked_at = busy
+        if rounds % _ROUNDS_BETWEEN_CHECKS:
+            looked_at = busy[search.trees.remaining[busy] == 0]
+        for tree in looked_at.tolist():
             index = position_of[tree]
             statistics = search.root_statistics(tree)
             remaining = int(search.trees.remaining[tree])
@@ -100,7 +103,8 @@ def find_best_moves(
             if _is_decided(statistics, remaining, of_position, search.config.solver):
                 answer(index, BestMove(best_action(statistics), simulations - remaining))
                 take_next(tree)
-        busy = np.array(sorted(position_of), np.int32)
+        if len(looked_at):
+            busy = np.array(sorted(position_of), np.int32)
     return [best for best in answers if best is not None]
 
 

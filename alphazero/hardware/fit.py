@@ -332,7 +332,7 @@ class _Fitting:
         """Leave a run of few positions some that a trained network plays."""
         training = self.config.training
         most = training.positions // 2
-        if training.untrained_positions > most and "training.untrained_positions" not in self.fixed:
+        if training.untrained_positions > most:
             reason = f"at most half of the run's {training.positions:,} positions"
             self._set("training.untrained_positions", most, reason)
 

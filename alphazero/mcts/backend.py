@@ -86,10 +86,11 @@ class RootStatistics:
     @property
     def value(self) -> float:
         """Value of the root for the player to move there: what the solver has proven, else the mean."""
-        if (self.proven > 0).any():
-            return 1.0
-        if (self.proven < 0).all():
-            return -1.0
+        if np.count_nonzero(self.proven):
+            if (self.proven > 0).any():
+                return 1.0
+            if (self.proven < 0).all():
+                return -1.0
         return self.value_sum / max(self.visit_count, 1)
 
 

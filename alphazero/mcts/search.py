@@ -210,10 +210,13 @@ class BatchedSearch:
         """Return what the search found at the root of `tree`."""
         return self.trees.root_statistics(tree)
 
-    def network_priors(self, tree: int) -> PriorArray:
-        """Return the priors of the root's edges as the network gave them, without root noise: float32 [E]."""
+    def network_priors(self, tree: int, statistics: RootStatistics) -> PriorArray:
+        """Return the priors of the root's edges as the network gave them, without root noise: float32 [E].
+
+        statistics: those of the root now.
+        """
         before_noise = self._priors_before_noise[tree]
-        return self.trees.root_statistics(tree).priors if before_noise is None else before_noise
+        return statistics.priors if before_noise is None else before_noise
 
     def call_parts_from_python(self) -> None:
         """From now on call trees and rules one by one, even if the driver is compiled: to time them apart."""

@@ -16,6 +16,7 @@ import torch
 
 from alphazero.config import Config, TrainingConfig
 from alphazero.config_loading import config_hash, load_config, save_config
+from alphazero.config_validation import flatten
 from alphazero.errors import UserError
 from alphazero.loop import fraction_done, train_in_one_process
 from alphazero.mcts import usable_backend
@@ -45,6 +46,14 @@ from alphazero.training.run_lock import RunLock
 from alphazero.training.weights_file import save_weights
 
 EXIT_DONE = 0
+# Settings without a part in a run's key (`config_hash`) that decide what is trained in one process.
+_DECIDING = (
+    "inference.device",
+    "inference.cache_positions",
+    "selfplay.games_per_actor",
+    "training.threads",
+    "training.max_steps",
+)
 
 
 class SingleProcessRun:
@@ -104,27 +113,29 @@ class SingleProcessRun:
         return EXIT_DONE
 
     def _keep_particulars(self) -> None:
-        """Write down how a whole run is to be evaluated now; UserError if it was trained for another number of steps.
+        """Write down how a whole run is to be evaluated now; UserError if it was trained with other settings.
 
-        That number has no part in a run's key, but the learning rate goes by it, and no run in one process goes on.
+        Some that decide what is trained have no part in a run's key, since runs of processes go on with others.
         """
         path = self.run_folder / CONFIG_NAME
         kept = load_config(path)
-        steps, asked = kept.training.max_steps, self.config.training.max_steps
-        if steps != asked:
-            raise UserError(
-                f"{self.run_folder} holds this run with training.max_steps = {steps} instead of {asked}, and a run in "
-                "one process does not go on; choose another folder with --checkpoints, or remove that one"
-            )
+        settings, asked = flatten(kept), flatten(self.config)
+        for name in _DECIDING:
+            if settings[name] != asked[name]:
+                raise UserError(
+                    f"{self.run_folder} holds this run with {name} = {settings[name]} instead of {asked[name]}, and a "
+                    "run in one process does not go on; choose another folder with --checkpoints, or remove that one"
+                )
         with writing_to(self.run_folder):
             save_config(replace(kept, evaluation=self.config.evaluation), path)
 
 
 def _end_in_words(training: TrainingConfig) -> str:
     steps = f" or {training.max_steps:,} training steps" if training.max_steps else ""
+    final = "; no final network, since time decides nothing here (training.final_minutes)"
     return (
         f"in one process, to the end of {training.positions:,} positions{steps} (training.positions, --steps); it is "
-        "saved then, and not before"
+        f"saved then, and not before{final if training.final_minutes else ''}"
     )
 
 

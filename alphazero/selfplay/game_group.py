@@ -192,7 +192,9 @@ class GameGroup:
             action = best_action(statistics)
         observation = self._root_observation(slot)
         policy_visits = self._policy_visits(slot, statistics)
-        priors = self.search.network_priors(slot) if self._selfplay.policy_surprise_share else None
+        priors = (
+            self.search.network_priors(slot, statistics) if self._selfplay.policy_surprise_share else None
+        )
         builder.append(observation, statistics, policy_visits, action, self._weights_version, priors)
         self.counts.positions += 1
         if self._selfplay.archive_start_share:

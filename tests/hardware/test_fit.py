@@ -292,10 +292,9 @@ def test_a_short_run_does_not_wait_for_many_games_without_a_network(machine: Cal
 def test_a_run_of_few_positions_leaves_half_to_a_trained_network(machine: Callable[..., Hardware]) -> None:
     config = replace(PLAN_HIGH, training=TrainingConfig(positions=3_000, untrained_positions=120_000))
     assert fit_to_hardware(config, machine(), BOARD).config.training.untrained_positions == 1_500
-    fixed = ["training.untrained_positions"]
-    assert (
-        fit_to_hardware(config, machine(), BOARD, fixed=fixed).config.training.untrained_positions == 120_000
-    )
+    fitted = fit_to_hardware(config, machine(), BOARD, fixed=["training.untrained_positions"])
+    assert fitted.config.training.untrained_positions == 120_000
+    assert any("is kept as given, though 1500 would fit" in warning for warning in fitted.warnings)
 
 
 @pytest.mark.parametrize("steps", [0, 188, 5_000])

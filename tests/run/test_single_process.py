@@ -304,6 +304,8 @@ def test_a_whole_run_takes_another_scoring_and_no_other_number_of_steps(tmp_path
     assert load_config(tmp_path / CONFIG_NAME).evaluation.simulations == 7
     with pytest.raises(UserError, match=r"training.max_steps = 1 instead of 2"):
         run(replace(short, training=replace(short.training, max_steps=2)))
+    with pytest.raises(UserError, match=r"selfplay.games_per_actor = 8 instead of 4"):
+        run(replace(short, selfplay=replace(short.selfplay, games_per_actor=4)))
 
 
 def test_a_limit_of_time_is_refused() -> None:

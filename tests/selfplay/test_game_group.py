@@ -433,7 +433,9 @@ def test_the_networks_priors_stay_known_when_noise_is_mixed_in(tree_reuse):
             search.encode_root(tree, observation)
             exponentials = np.exp(hashed_evaluator(observation[None])[0][0].astype(np.float64))
             np.testing.assert_allclose(
-                search.network_priors(tree), exponentials / exponentials.sum(), rtol=1e-6
+                search.network_priors(tree, search.root_statistics(tree)),
+                exponentials / exponentials.sum(),
+                rtol=1e-6,
             )
             assert search.root_statistics(tree).priors[0] > 0.25
             search.play(tree, action)

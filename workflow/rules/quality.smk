@@ -14,7 +14,8 @@ rule compare_quality:
     input:
         extensions=EXTENSIONS,
         hardware=once_there(f"results/{MACHINE}/hardware.json"),
-        files=[path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "workflow/quality").rglob("*.toml"))],
+        plans=["workflow/quality/plan.toml", "workflow/quality/quick.toml"],
+        variants=[path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "workflow/quality/variants").glob("*.toml"))],
     output:
         f"results/{QUALITY}/quality.json",
     log:
