@@ -101,9 +101,11 @@ class InferenceConfig:
     # :t4, :laptop or :FILE.toml (takes such a device's time, to measure what feeds it)
     engine: str = "auto"
     batch_size: int = 256  # rows at most in one forward pass
-    batch_timeout_ms: float = 15.0  # longest wait for a batch to fill
+    batch_timeout_ms: float = (
+        15.0  # longest wait for a batch to fill; plan, adaptive: twice that below min_fill
+    )
     collection: str = "adaptive"  # drain (stop when the queue is empty) | plan (minimum fill) | adaptive
-    min_fill: float = 0.25  # plan: share of batch_size to wait for, up to twice the timeout
+    min_fill: float = 0.25  # plan, adaptive: share of batch_size to wait for, up to twice the timeout
     use_amp: bool = True  # half precision on CUDA, and on CPUs with bfloat16 instructions
     pinned_memory: bool = True  # page-locked staging buffers on CUDA; no effect on CPU
     threads: int = 1  # CPU threads of an inference engine that runs on the CPU

@@ -43,8 +43,8 @@ class Watcher(Protocol):
         """A game has ended and is in the replay buffer; `weights_version` is the newest."""
         ...
 
-    def on_step(self, losses: LossRecord) -> None:
-        """A training step was done."""
+    def on_step(self, losses: LossRecord, weights_version: int) -> None:
+        """A training step was done; what plays from now on are the weights of `weights_version`."""
         ...
 
 
@@ -113,7 +113,7 @@ def train_in_one_process(config: Config, watcher: Watcher | None = None) -> Poli
                 engine.load_weights(learner.agent.state_dict())
                 cache.clear()
             if watcher is not None:
-                watcher.on_step(losses)
+                watcher.on_step(losses, weights_version)
     return learner.agent
 
 

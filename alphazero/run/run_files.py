@@ -35,6 +35,16 @@ class Counters:
     final_steps: int = 0  # of these, those of the final network (training.final_minutes)
     untrained_ended_at: int = 0  # positions at which the clock ended play without a network; 0: it did not
 
+    def row(self, replay_positions: int) -> dict[str, int]:
+        """Return the columns of metrics.csv that say how far the run is."""
+        return {
+            "games": self.games,
+            "positions": self.positions,
+            "training_steps": self.steps,
+            "replay_positions": replay_positions,
+            "weights_version": self.weights_version,
+        }
+
 
 def with_backend(config: Config, mcts_backend: str) -> Config:
     """Return `config` with that tree backend."""

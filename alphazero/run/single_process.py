@@ -183,13 +183,13 @@ class Chronicle:
     def on_episode(self, episode: Episode, weights_version: int) -> None:
         self.counters.games += 1
         self.counters.positions += len(episode)
-        self.counters.weights_version = weights_version
         self._metrics.add_episode(episode, weights_version)
         if self._metrics.seconds >= self._config.run.log_every_seconds:
             self._log()
 
-    def on_step(self, losses: LossRecord) -> None:
+    def on_step(self, losses: LossRecord, weights_version: int) -> None:
         self.counters.steps = losses.step
+        self.counters.weights_version = weights_version
         self._metrics.add_training_step(losses)
         self._save_curve_point()
 
@@ -206,13 +206,7 @@ class Chronicle:
         if with_rates:
             row = self._metrics.row(selfplay, ())
         counters = self.counters
-        row |= {
-            "games": counters.games,
-            "positions": counters.positions,
-            "training_steps": counters.steps,
-            "replay_positions": len(self.replay_buffer),
-            "weights_version": counters.weights_version,
-        }
+        row |= counters.row(len(self.replay_buffer))
         if counters.positions:
             row["replay_ratio"] = counters.steps * self._config.training.batch_size / counters.positions
         with writing_to(self._run_folder):

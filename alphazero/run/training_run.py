@@ -276,13 +276,7 @@ class TrainingRun:
         done: float,
         seconds_left: float | None,
     ) -> None:
-        counted = {
-            "games": self.counters.games,
-            "positions": self.counters.positions,
-            "training_steps": steps,
-            "replay_positions": len(self.replay_buffer),
-            "weights_version": self.counters.weights_version,
-        }
+        counted = {**self.counters.row(len(self.replay_buffer)), "training_steps": steps}
         with writing_to(self.run_folder):
             writer.write({**row, **counted})
         self.progress.update({**row, **counted}, done, seconds_left)

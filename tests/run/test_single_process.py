@@ -93,7 +93,7 @@ class StepWatcher:
     def on_episode(self, episode: object, weights_version: int) -> None:
         pass
 
-    def on_step(self, losses: LossRecord) -> None:
+    def on_step(self, losses: LossRecord, weights_version: int) -> None:
         self.records.append(losses)
 
 
@@ -216,10 +216,11 @@ def test_the_rates_of_a_moment_are_not_written_unless_there_are_no_others(
         if other_row:
             now += 10.0
             chronicle._log()
-        chronicle.on_step(LossRecord(1, 2.0, 1.0, None, 3.0, 1.5, 1.4, 0.5, 0.01))
+        chronicle.on_step(LossRecord(1, 2.0, 1.0, None, 3.0, 1.5, 1.4, 0.5, 0.01), 3)
         now += last_s
         chronicle.finish()
     assert rows[-1]["training_steps"] == 1
+    assert rows[-1]["weights_version"] == 3  # of the last step, though no game has ended since
     assert rows[-1].get("training_steps_per_second") == (None if rate is None else pytest.approx(rate))
     assert rows[-1].get("loss") == (None if rate is None else 3.0)
 
@@ -253,7 +254,7 @@ def test_what_was_played_without_a_network_is_learned_before_one_plays() -> None
         def on_episode(self, episode: object, weights_version: int) -> None:
             versions.append((self.steps, weights_version))
 
-        def on_step(self, losses: LossRecord) -> None:
+        def on_step(self, losses: LossRecord, weights_version: int) -> None:
             self.steps = losses.step
 
     training = replace(
@@ -270,7 +271,7 @@ def test_no_untrained_network_is_asked_before_the_first_step() -> None:
     rounds_before: list[int] = []
 
     class Watcher(StepWatcher):
-        def on_step(self, losses: LossRecord) -> None:
+        def on_step(self, losses: LossRecord, weights_version: int) -> None:
             rounds_before.append(len(self.rounds))
 
     watcher = Watcher()
