@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from alphazero.errors import UserError
+from alphazero.folders import replace_when_free
 
 
 def read_document(path: Path, name: str, number: int, keys: Sequence[str], command: str) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def write_document(document: Mapping[str, Any], path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        replace_when_free(temporary, path)
     except OSError as error:
         raise UserError(
             f"{path} cannot be written ({error.strerror or error}); make room there and run the same command "

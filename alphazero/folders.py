@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +11,9 @@ from pathlib import Path
 from alphazero.errors import UserError
 
 MODEL_NAME = "model.safetensors"  # the agent of a run, in its results folder
+
+_PATIENCE_S = 10.0
+_RETRY_S = 0.1
 
 
 def workflow_folder(name: str) -> Path:
@@ -37,6 +42,22 @@ def require_writable_file(file: Path, advice: str) -> None:
     if file.is_dir():
         raise UserError(f"{file} is a folder, and a file is to be written there; {advice}")
     require_writable(file.parent, advice)
+
+
+def replace_when_free(source: Path, target: Path) -> None:
+    """Rename `source` to `target`; on Windows wait up to 10 s for those who look into what was just written.
+
+    A virus scanner or an indexer that has a file open keeps it, and the folders that it lies in, from being renamed.
+    """
+    give_up_at = time.perf_counter() + (_PATIENCE_S if sys.platform == "win32" else 0.0)
+    while True:
+        try:
+            source.replace(target)
+            return
+        except PermissionError:
+            if time.perf_counter() >= give_up_at:
+                raise
+        time.sleep(_RETRY_S)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -28,7 +29,7 @@ from alphazero.native_flags import build_settings
 _PROBE_SOURCE = """\
 #include <Python.h>
 #include <bit>
-static PyModuleDef module = {PyModuleDef_HEAD_INIT, "probe", nullptr, std::popcount(0u), nullptr};
+static PyModuleDef module = {PyModuleDef_HEAD_INIT, "probe", nullptr, std::bit_cast<int>(0u), nullptr};
 PyMODINIT_FUNC PyInit_probe() { return PyModule_Create(&module); }
 """
 _PROBE_SETUP = """\
@@ -93,7 +94,8 @@ def extension_paths(root: Path) -> list[Path]:
 
 def toolchain_problem() -> str | None:
     """Return why this machine cannot build extensions, or None if it can: a tiny one is built to find out."""
-    with tempfile.TemporaryDirectory() as folder:
+    folder = tempfile.mkdtemp()
+    try:
         Path(folder, "probe.cpp").write_text(_PROBE_SOURCE, encoding="utf-8")
         Path(folder, "setup.py").write_text(_PROBE_SETUP, encoding="utf-8")
         tried = subprocess.run(
@@ -103,6 +105,8 @@ def toolchain_problem() -> str | None:
             text=True,
             errors="replace",  # compilers write in the console's encoding, which need not be Python's
         )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # MSVC leaves a helper running that uses it for a while
     if tried.returncode == 0:
         return None
     lines = [line.strip() for line in (tried.stdout + tried.stderr).splitlines() if "error" in line.lower()]

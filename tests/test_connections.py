@@ -29,9 +29,9 @@ def test_ready_pipes_are_found_in_their_order_and_nothing_is_waited_for_past_the
 ) -> None:
     monkeypatch.setattr(connections, "_MOST_AT_ONCE", most_at_once)
     ours = [own for own, _ in pipes]
-    began = time.monotonic()
+    began = time.perf_counter()
     assert wait(ours, 0.05) == []
-    assert 0.05 <= time.monotonic() - began < 5.0
+    assert 0.05 <= time.perf_counter() - began < 5.0
     pipes[4][1].send("something")
     pipes[1][1].close()  # its end is something to read
     assert wait(ours, 0.0) == [ours[1], ours[4]]

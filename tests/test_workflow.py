@@ -219,6 +219,8 @@ def test_a_run_goes_on_from_its_checkpoints_when_only_its_limits_changed(clone: 
 
 def snakemake(*arguments: str) -> tuple[int, str]:
     """Run Snakemake in the clone and return its exit status and everything it said."""
+    if sys.platform == "win32":
+        pytest.skip("Snakemake does not support Windows")
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", *arguments],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
@@ -334,6 +336,7 @@ def jobs_of_training(clone: Path) -> set[str]:
     return {line.split()[0] for line in table.splitlines()[3:] if line}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Snakemake does not support Windows")
 def test_training_runs_in_the_same_call_that_builds_or_looks_at_the_machine(whole_clone: Path) -> None:
     """Snakemake looks at no job whose inputs are all `ancient` behind one that has to run (`once_there`)."""
     now = time.time()

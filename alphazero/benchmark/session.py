@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import sys
 import tempfile
 import time
@@ -192,12 +191,18 @@ class Session:
         return row
 
 
+def shared_temporary_folder() -> Path:
+    """Return the folder of temporary files that users of this machine share; macOS has another for each user."""
+    return Path("/tmp") if sys.platform == "darwin" else Path(tempfile.gettempdir())
+
+
 @contextmanager
 def one_measurement_at_a_time() -> Iterator[None]:
-    """Hold this machine's measuring lock; UserError if another measurement has it, also another user's."""
-    # macOS and Windows have a folder of temporary files for each user.
-    shared = {"darwin": "/tmp", "win32": os.environ.get("PROGRAMDATA", "")}.get(sys.platform, "")
-    folder = Path(shared or tempfile.gettempdir()) / "alphazero-measuring"
+    """Hold this machine's measuring lock; UserError if another measurement has it, also another user's.
+
+    On Windows each user has one: what one has made in a shared folder is read-only for the others there.
+    """
+    folder = shared_temporary_folder() / "alphazero-measuring"
     lock = RunLock(folder)
     try:
         lock.acquire()

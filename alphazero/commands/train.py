@@ -17,7 +17,7 @@ from alphazero.config_arguments import (
 )
 from alphazero.config_loading import config_hash, load_config, load_resolved_config
 from alphazero.errors import UserError
-from alphazero.folders import MODEL_NAME, require_writable
+from alphazero.folders import MODEL_NAME, replace_when_free, require_writable
 from alphazero.metrics.provenance import package_folder
 from alphazero.run.run_files import CONFIG_NAME, SUMMARY_NAME, with_backend, write_json
 from alphazero.workflow import experiment_name, results_folder, run_key, training_source_hash
@@ -244,7 +244,7 @@ def _publish(run_folder: Path, out: Path) -> None:
             )  # a file in use is left (Windows)
         digest_file.write_text(digest, encoding="utf-8", newline="\n")
         shutil.copyfile(agent, unfinished)
-        unfinished.replace(model)
+        replace_when_free(unfinished, model)
     except OSError as error:
         raise UserError(
             f"the results could not be written to {out} ({error}); make room there and run the same command "

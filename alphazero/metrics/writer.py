@@ -16,6 +16,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from alphazero.errors import UserError
+from alphazero.folders import replace_when_free
 from alphazero.metrics.catalog import ROW_METRICS, check_names
 
 CSV_NAME = "metrics.csv"
@@ -144,7 +145,7 @@ def _repair(path: Path) -> tuple[list[str], float | None]:
     if new != old:
         temporary = path.with_name(path.name + ".new")
         temporary.write_bytes(new)
-        temporary.replace(path)
+        replace_when_free(temporary, path)
     return columns, float(rows[-1]["run_time_s"]) if rows else None
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
 from pathlib import Path
 
-_PATIENCE_S = 10.0
-_RETRY_S = 0.1
+from alphazero.folders import replace_when_free
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -26,31 +24,14 @@ def replace_durably(source: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
-def replace_when_free(source: Path, target: Path) -> None:
-    """Rename `source` to `target`; on Windows wait up to 10 s for those who look into what was just written.
-
-    A virus scanner or an indexer that has a file open keeps it, and the folders that it lies in, from being renamed.
-    """
-    give_up_at = time.perf_counter() + (_PATIENCE_S if sys.platform == "win32" else 0.0)
-    while True:
-        try:
-            source.replace(target)
-            return
-        except PermissionError:
-            if time.perf_counter() >= give_up_at:
-                raise
-        time.sleep(_RETRY_S)
-
-
 def flush_to_disk(descriptor: int) -> None:
     """Flush an open file to the disk itself: on macOS `fsync` leaves that to the drive, `F_FULLFSYNC` does not."""
+    os.fsync(descriptor)
     if sys.platform == "darwin":
         import fcntl
 
         with contextlib.suppress(OSError):  # a file system without it
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-            return
-    os.fsync(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

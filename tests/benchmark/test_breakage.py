@@ -37,14 +37,15 @@ MEASURES_FOR_EVER = """
 import sys, time
 from pathlib import Path
 from made_up_measuring import BUDGET, FakeMeasurer, measurement, speed_by_games
-from alphazero.benchmark.session import one_measurement_at_a_time
+from alphazero.benchmark import session
 from dataclasses import replace
 folder = Path(sys.argv[1])
+session.shared_temporary_folder = lambda: folder  # a lock of its own
 class Slow(FakeMeasurer):
     def selfplay(self, *arguments):
         time.sleep(0.05)
         return super().selfplay(*arguments)
-with one_measurement_at_a_time():
+with session.one_measurement_at_a_time():
     this = measurement(folder, folder / "phases", budget=replace(BUDGET, rounds=1000))
     this.run(Slow(speed_by_games), lambda text: print(text, flush=True))
 """
@@ -100,7 +101,6 @@ def test_a_result_that_finds_no_room_leaves_the_old_one_whole(small_disk: Path) 
 def test_a_killed_measurement_leaves_whole_windows_and_no_lock(tmp_path: Path) -> None:
     write_phases(tmp_path / "phases")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])}
-    environment["TMPDIR"] = str(tmp_path)  # a lock of its own
     command = [sys.executable, "-c", MEASURES_FOR_EVER, str(tmp_path)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

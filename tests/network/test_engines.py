@@ -121,7 +121,17 @@ def test_training_the_network_on_does_not_change_an_engine_made_from_it(
     np.testing.assert_array_equal(engine.evaluate(observations(4))[0], before)
 
 
-@pytest.mark.parametrize("layout", [CONTIGUOUS, CHANNELS_LAST, ONEDNN])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        CONTIGUOUS,
+        CHANNELS_LAST,
+        pytest.param(
+            ONEDNN,
+            marks=pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="no oneDNN here"),
+        ),
+    ],
+)
 @all_networks
 def test_folding_takes_plane_scales_and_channels_last_weights_along(
     layout: str, config: NetworkConfig

@@ -36,7 +36,7 @@ class Bench:
 
     def ask(self, actor, rows, ticket=0, seed=0):
         observations = np.random.default_rng(seed).integers(0, 2, (rows, 2, 6, 7)).astype(np.uint8)
-        self.requests.put(InferenceRequest(actor, 0, ticket, time.monotonic(), observations))
+        self.requests.put(InferenceRequest(actor, 0, ticket, time.perf_counter(), observations))
         return observations
 
 
@@ -91,9 +91,9 @@ def test_a_request_larger_than_a_batch_is_answered_whole(network):
 def test_it_waits_for_its_timeout_and_no_longer(network):
     bench = Bench(network, batch_size=8, batch_timeout=0.05)
     bench.ask(0, 1)
-    started = time.monotonic()
+    started = time.perf_counter()
     assert bench.server.serve_batch() == 1
-    assert 0.045 <= time.monotonic() - started < 2.0
+    assert 0.045 <= time.perf_counter() - started < 2.0
 
 
 def test_nothing_comes_of_no_requests(network):

@@ -185,7 +185,8 @@ def test_checkpoint_moved_aside_when_the_process_died_still_counts(store: Checkp
     assert names(store) == ["step-00000000"]
 
 
-@pytest.mark.parametrize("failing_call", [1, 2, 3, 4, 5, 6])
+# The sixth is the folder's, which Windows has no call for.
+@pytest.mark.parametrize("failing_call", [1, 2, 3, 4, 5, *([] if sys.platform == "win32" else [6])])
 def test_full_disk_is_a_user_error_and_the_previous_checkpoint_stays(
     failing_call: int, store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

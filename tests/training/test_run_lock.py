@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,12 +17,12 @@ ROOT = Path(__file__).parents[2]
 
 # Takes the lock, says so, and waits until it is killed.
 HOLD_THE_LOCK = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from alphazero.training.run_lock import RunLock
 lock = RunLock(Path(sys.argv[1]))
 lock.acquire()
-print("held", flush=True)
+print(os.getpid(), flush=True)
 time.sleep(600)
 """
 
@@ -61,12 +62,12 @@ def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD_THE_LOCK, str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
-        assert holder.stdout.readline().strip() == "held"
+        process_id = int(holder.stdout.readline())  # on Windows, of a virtual environment, not `holder`'s own
         try:
-            with pytest.raises(UserError, match=f"process {holder.pid} on"):
+            with pytest.raises(UserError, match=f"process {process_id} on"):
                 RunLock(tmp_path).acquire()
         finally:
-            holder.kill()
+            os.kill(process_id, getattr(signal, "SIGKILL", signal.SIGTERM))
         holder.wait()
         with RunLock(tmp_path):
             pass
@@ -81,7 +82,7 @@ def test_folder_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
 def test_another_users_lock_can_be_taken_and_only_a_held_one_says_that_somebody_measures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("alphazero.benchmark.session.shared_temporary_folder", lambda: tmp_path)
     folder = tmp_path / "alphazero-measuring"
     with one_measurement_at_a_time():
         with pytest.raises(UserError, match="another measurement is going on"), one_measurement_at_a_time():
