@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from alphazero.games.game import ByteArray
@@ -17,13 +15,15 @@ from alphazero.selfplay.side_positions import joined, side_positions
 class EpisodeBuilder:
     """Collects the moves of one game; `finish` makes the `Episode`.
 
-    surprise_share: of the game's weight, see `SelfPlayConfig.policy_surprise_share`.
+    Attributes:
+        opening: moves that the game begins with and that are not learned from; set before the first `append`.
+
+    Args:
+        surprise_share: of the game's weight, see `SelfPlayConfig.policy_surprise_share`.
     """
 
-    def __init__(
-        self, actor: int, game_index: int, opening: Sequence[int] = (), surprise_share: float = 0.0
-    ) -> None:
-        self.opening = list(opening)
+    def __init__(self, actor: int, game_index: int, surprise_share: float = 0.0) -> None:
+        self.opening: list[int] = []
         self.actor = actor
         self.game_index = game_index
         self._surprise_share = surprise_share
