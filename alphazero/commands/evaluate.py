@@ -180,11 +180,7 @@ def _run_agent(arguments: argparse.Namespace) -> int:
         raise UserError(f"nothing to do (solved positions: {note}); add --against random, for instance")
     if arguments.out is not None:
         require_writable(arguments.out, "choose another --out")
-    setting = Setting(
-        search=replace(search, simulations=evaluation_config.simulations),
-        inference=config.inference,
-        pure_mcts_simulations=evaluation_config.pure_mcts_simulations,
-    )
+    setting = Setting.of(replace(config, search=search))
     print(f"search: {search_note}", file=sys.stderr, flush=True)
     with WorkerPool(worker_count(arguments, config.inference.device)) as pool:
         evaluation = evaluate_agent(

@@ -134,14 +134,8 @@ def _setting(config: Config) -> Setting:
     from alphazero.evaluation.agents import Setting
     from alphazero.network.engines import resolve_device
 
-    evaluation = config.evaluation
-    return Setting(
-        search=replace(config.search, simulations=evaluation.simulations),
-        inference=replace(
-            config.inference, device=str(resolve_device(config.inference.device)), use_amp=False
-        ),
-        pure_mcts_simulations=evaluation.pure_mcts_simulations,
-    )
+    device = str(resolve_device(config.inference.device))
+    return Setting.of(replace(config, inference=replace(config.inference, device=device, use_amp=False)))
 
 
 def _plan(arguments: argparse.Namespace, files: Path) -> Plan:

@@ -70,12 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
     config = results_config(arguments.run_folder)
     out = arguments.out or arguments.run_folder / "ratings"
     require_writable(out, "choose another --out")
-    inference = inference_here(config.inference)
-    setting = Setting(
-        search=replace(config.search, simulations=arguments.simulations or config.evaluation.simulations),
-        inference=inference,
-        pure_mcts_simulations=max(budgets),
-    )
+    setting = Setting.of(replace(config, inference=inference_here(config.inference)))
+    if arguments.simulations:
+        setting = replace(setting, search=replace(setting.search, simulations=arguments.simulations))
     players = players_of(arguments.run_folder, config.run.game, arguments.points, budgets)
     progress, done = ProgressLines(), 0
     total = len(pairs_of(players)) * 2 * ((arguments.games + 1) // 2)
@@ -85,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         done += ended
         progress("games", done, total)
 
-    with WorkerPool(worker_count(arguments, inference.device)) as pool:
+    with WorkerPool(worker_count(arguments, setting.inference.device)) as pool:
         rated = rate_run(
             pool, setting, players, arguments.games, arguments.opening_moves, arguments.seed, report
         )

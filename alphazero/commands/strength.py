@@ -135,11 +135,7 @@ def _own_setting(config: Config) -> Setting:
     from alphazero.commands.agent_search import inference_here
     from alphazero.evaluation.agents import Setting
 
-    return Setting(
-        search=replace(config.search, simulations=config.evaluation.simulations),
-        inference=inference_here(config.inference),
-        pure_mcts_simulations=config.evaluation.pure_mcts_simulations,
-    )
+    return Setting.of(replace(config, inference=inference_here(config.inference)))
 
 
 def _errors(arguments: argparse.Namespace) -> list[float]:

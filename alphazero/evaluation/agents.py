@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from alphazero.config import InferenceConfig, NetworkConfig, SearchConfig
+from alphazero.config import Config, InferenceConfig, NetworkConfig, SearchConfig
 from alphazero.errors import UserError
 from alphazero.evaluation.exhaustive import perfect_moves
 from alphazero.evaluation.players import (
@@ -82,6 +82,15 @@ class Setting:
     search: SearchConfig
     inference: InferenceConfig
     pure_mcts_simulations: int
+
+    @classmethod
+    def of(cls, config: Config) -> Setting:
+        """Return the setting that `config.evaluation` asks for, with the search and the inference of `config`."""
+        return cls(
+            search=replace(config.search, simulations=config.evaluation.simulations),
+            inference=config.inference,
+            pure_mcts_simulations=config.evaluation.pure_mcts_simulations,
+        )
 
 
 def parse_agent(text: str, game: str | None = None, seed: int = 0) -> Agent:
