@@ -13,33 +13,29 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-import numpy as np
 import torch
 
 from alphazero.benchmark.statistics import Estimate, median_estimate
 from alphazero.config import Config
 from alphazero.connections import Waitable, has_more, wait
 from alphazero.errors import UserError
-from alphazero.games.game import ByteArray, Game, winning_lines
+from alphazero.games.game import ByteArray, winning_lines
 from alphazero.games.registry import get_game
-from alphazero.mcts.search import BatchedSearch
 from alphazero.network.cpu_allocator import keep_freed_memory
 from alphazero.network.engine_protocol import pipelined
 from alphazero.network.engines import candidate_engines, make_engine, resolve_device
 from alphazero.network.frozen_engine import computes_in_bfloat16
 from alphazero.network.resnet import build_network
-from alphazero.seeding import generator
-from alphazero.selfplay.random_stage import set_random_stage
+from alphazero.selfplay.engine_at_start import typical_observations
 
 LARGEST_BATCH = 1024
 REPEATS = 6  # the fewest whose extremes hold the median with 95 % confidence
 SHORTEST_WINDOW_S = 0.05
-POSITIONS = 64  # different ones that batches are filled with
 JOIN_S = 5.0
 
 
@@ -262,17 +258,6 @@ def engine_choices(config: Config, device: str, names: Sequence[str] = ()) -> li
         for name in sorted(dict.fromkeys(names), key=lambda name: name != "eager")
         for half in ((False, True) if in_half and (name, device) != ("eager", "cpu") else (False,))
     ]
-
-
-def typical_observations(game: Game, rows: int, seed: int) -> ByteArray:
-    """Return uint8 [rows, C, H, W]: positions of random games, repeated as often as it takes."""
-    search = BatchedSearch(game, 1, replace(Config().search, simulations=1))
-    rng = generator(seed, "observations")
-    found = np.zeros((POSITIONS, *game.observation_shape), np.uint8)
-    for observation in found:
-        set_random_stage(search, 0, rng)
-        search.encode_root(0, observation)
-    return np.ascontiguousarray(found[np.arange(rows) % POSITIONS])
 
 
 def _engine_rate(name: str, batch_size: int, rate: Estimate, processes: int) -> EngineRate:
