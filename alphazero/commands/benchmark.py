@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from alphazero.benchmark.session import Budget
     from alphazero.benchmark.variants import Variant
 
-SUMMARY = "measure what each optimization phase gives on this machine"
 COMPARED = ("baseline", "full")
 
 

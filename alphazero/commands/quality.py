@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _MIB_OF_A_RUN = 1536  # allowance (not measured) for a small training and its CUDA context
 
-SUMMARY = "test whether faster configurations train agents that are no worse"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""

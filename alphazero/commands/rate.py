@@ -11,8 +11,6 @@ from alphazero.commands.seed_option import add_seed_option
 from alphazero.commands.workers_option import add_workers_option, worker_count
 from alphazero.errors import UserError
 
-SUMMARY = "rate a run's checkpoints against random play, pure MCTS of several budgets, and one another"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options to `parser`."""

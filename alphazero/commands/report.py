@@ -7,8 +7,6 @@ from pathlib import Path
 
 from alphazero.folders import write_text, writing_results
 
-SUMMARY = "write the self-contained HTML page of a training run"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=Path, metavar="RESULTS_FOLDER", help="folder of a training run")

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from alphazero.config import Config
     from alphazero.evaluation.agents import Setting
 
-SUMMARY = "show how long runs took, all in, until their error was below given bounds"
 DEFAULT_POINTS = 12
 DEFAULT_POSITIONS_PER_SET = 200
 
