@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Play, write the list and print it; return 0."""
     from alphazero.commands.agent_search import inference_here, results_config
-    from alphazero.commands.evaluate import ProgressLines
+    from alphazero.commands.progress_lines import ProgressLines
     from alphazero.evaluation.agents import Setting
     from alphazero.evaluation.files import match_row, rating_rows_of
     from alphazero.evaluation.rate import PURE_MCTS_BUDGETS, pairs_of, players_of, rate_run

@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate the runs at moments along their way, write what came out and print the table; return 0."""
     from alphazero.commands.agent_search import results_config
-    from alphazero.commands.evaluate import ProgressLines
+    from alphazero.commands.progress_lines import ProgressLines
     from alphazero.evaluation.run import Session, solved_positions_of
     from alphazero.evaluation.strength import ERRORS, FORMAT, measure_strength, strength_record
     from alphazero.evaluation.workers import WorkerPool
