@@ -1,7 +1,7 @@
 """The `alphazero` command: one subcommand for each module in `alphazero.commands`.
 
-A command module has SUMMARY (one line), `add_arguments(parser)` and `run(arguments) -> exit status`.
-It is imported only when it is the one called, so that `alphazero --help` takes no time.
+A command module has `add_arguments(parser)` and `run(arguments) -> exit status`. It is imported only when it is the
+one called, so that `alphazero --help` takes no time; what it is for, in a line, therefore stands in COMMANDS.
 """
 
 from __future__ import annotations

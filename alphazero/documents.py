@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from alphazero.errors import UserError
-from alphazero.folders import replace_when_free
+from alphazero.folders import write_whole
 
 
 def read_document(path: Path, name: str, number: int, keys: Sequence[str], command: str) -> dict[str, Any]:
@@ -34,13 +34,5 @@ def read_document(path: Path, name: str, number: int, keys: Sequence[str], comma
 
 def write_document(document: Mapping[str, Any], path: Path) -> None:
     """Write what a session measured whole or not at all; UserError if that cannot be done."""
-    temporary = path.with_name(path.name + ".new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        replace_when_free(temporary, path)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}); make room there and run the same command "
-            "again: what was measured is kept"
-        ) from error
+    advice = "make room there and run the same command again: what was measured is kept"
+    write_whole(path, json.dumps(document, indent=1) + "\n", advice)

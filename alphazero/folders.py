@@ -62,10 +62,26 @@ def replace_when_free(source: Path, target: Path) -> None:
 
 @contextmanager
 def writing_results(
-    folder: Path, advice: str = "make room there, or choose another --out, and run the same command again"
+    place: Path, advice: str = "make room there, or choose another --out, and run the same command again"
 ) -> Iterator[None]:
-    """Turn what goes wrong while `folder` is written to, as on a full disk, into a UserError that ends in `advice`."""
+    """Turn what goes wrong while `place`, a folder or a file, is written to into a UserError that ends in `advice`."""
     try:
         yield
     except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror or error}; {advice}") from error
+        raise UserError(f"cannot write to {place}: {error.strerror or error}; {advice}") from error
+
+
+def write_text(file: Path, text: str, advice: str) -> None:
+    """Write `text` to `file`, whose folder is made if need be; UserError, ending in `advice`, if that fails."""
+    with writing_results(file, advice):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_whole(file: Path, text: str, advice: str) -> None:
+    """Write `text` as `write_text` does, whole or not at all: what `file` held before stays until then."""
+    temporary = file.with_name(file.name + ".new")
+    with writing_results(file, advice):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        replace_when_free(temporary, file)

@@ -1,4 +1,4 @@
-"""Machines made up for tests: what `probe_hardware` would return on them."""
+"""Made up for tests: machines, as `probe_hardware` would return them, and an evaluator that needs no network."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from typing import Any
 
+import numpy as np
 import pytest
 
+from alphazero.games.game import ByteArray
 from alphazero.hardware.description import Cpu, Gpu, Hardware, Memory
+from alphazero.mcts.search import Evaluator, LogitArray
 
 
 def made_up_gpu(**changes: Any) -> Gpu:
@@ -83,3 +86,16 @@ def gpu() -> Callable[..., Gpu]:
 @pytest.fixture
 def machine() -> Callable[..., Hardware]:
     return made_up_hardware
+
+
+@pytest.fixture
+def hashed() -> Evaluator:
+    """Logits and values that look random but follow from each observation alone."""
+
+    def evaluate(observations: ByteArray) -> tuple[LogitArray, LogitArray]:
+        rows = observations.reshape(len(observations), -1).astype(np.float64)
+        weights = np.sin(np.arange(1, rows.shape[1] + 1)[:, None] * np.arange(1, 9)[None, :])
+        mixed = np.sin(rows @ weights * 7.0).astype(np.float32)
+        return np.ascontiguousarray(mixed[:, :7]), np.ascontiguousarray(mixed[:, 7])
+
+    return evaluate

@@ -13,38 +13,34 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-import numpy as np
 import torch
 
 from alphazero.benchmark.statistics import Estimate, median_estimate
 from alphazero.config import Config
 from alphazero.connections import Waitable, has_more, wait
 from alphazero.errors import UserError
-from alphazero.games.game import ByteArray, Game, winning_lines
+from alphazero.games.game import ByteArray, winning_lines
 from alphazero.games.registry import get_game
-from alphazero.mcts.search import BatchedSearch
 from alphazero.network.cpu_allocator import keep_freed_memory
 from alphazero.network.engine_protocol import pipelined
 from alphazero.network.engines import candidate_engines, make_engine, resolve_device
 from alphazero.network.frozen_engine import computes_in_bfloat16
 from alphazero.network.resnet import build_network
-from alphazero.seeding import generator
-from alphazero.selfplay.random_stage import set_random_stage
+from alphazero.selfplay.engine_at_start import typical_observations
 
 LARGEST_BATCH = 1024
 REPEATS = 6  # the fewest whose extremes hold the median with 95 % confidence
 SHORTEST_WINDOW_S = 0.05
-POSITIONS = 64  # different ones that batches are filled with
 JOIN_S = 5.0
 
 
 @dataclass(frozen=True)
-class EngineChoice:
+class EngineOrder:
     """An engine and its precision, as `make_engine` takes them."""
 
     engine: str
@@ -111,17 +107,17 @@ class EngineProcesses:
             self._pipes.append(mine)
             self._children.append(child)
 
-    def rate(self, choice: EngineChoice, batch_size: int, seconds: float) -> float:
+    def rate(self, order: EngineOrder, batch_size: int, seconds: float) -> float:
         """Return the evaluations a second of all processes together, measured for `seconds`.
 
         Each process evaluates at least one batch. RuntimeError with its traceback if a process failed.
         """
-        self._tell(("prepare", choice, batch_size))
+        self._tell(("prepare", order, batch_size))
         return float(sum(rows / elapsed for rows, elapsed in self._tell(("evaluate", seconds))))
 
-    def name(self, choice: EngineChoice) -> str:
+    def name(self, order: EngineOrder) -> str:
         """Return the engine's name for people."""
-        return str(self._tell(("prepare", choice, 1))[0])
+        return str(self._tell(("prepare", order, 1))[0])
 
     def close(self) -> None:
         """End the processes and wait for them."""
@@ -141,9 +137,9 @@ class EngineProcesses:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _tell(self, order: tuple[Any, ...]) -> list[Any]:
+    def _tell(self, message: tuple[Any, ...]) -> list[Any]:
         for pipe in self._pipes:
-            pipe.send(order)
+            pipe.send(message)
         return [self._answer(index) for index in range(self.processes)]
 
     def _answer(self, index: int) -> Any:
@@ -166,7 +162,7 @@ class EngineProcesses:
 def measure_inference(
     config: Config,
     seconds: float,
-    choices: Sequence[EngineChoice] | None = None,
+    orders: Sequence[EngineOrder] | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> InferenceSpeed:
     """Return evaluations a second by batch size and engine, measured for about `seconds` in all.
@@ -175,22 +171,22 @@ def measure_inference(
     large batch takes longer than its share, since nothing is shorter than one forward pass.
 
     Args:
-        choices: engines to measure; None: those of `engine_choices`.
+        orders: engines to measure; None: those of `engine_orders`.
         progress: told what is going on, a line at a time.
     """
     device = measured_device(config)
     sizes = batch_sizes(config)
-    choices = engine_choices(config, device) if choices is None else choices
+    orders = engine_orders(config, device) if orders is None else orders
     with EngineProcesses(config, device, sizes[-1]) as engines:
-        progress(f"starting {len(choices)} engines")
-        names = [engines.name(choice) for choice in choices]
+        progress(f"starting {len(orders)} engines")
+        names = [engines.name(order) for order in orders]
         measured: dict[tuple[int, int], list[float]] = {}
-        window_s = max(SHORTEST_WINDOW_S, seconds / (REPEATS * len(sizes) * len(choices)))
+        window_s = max(SHORTEST_WINDOW_S, seconds / (REPEATS * len(sizes) * len(orders)))
         for repeat in range(REPEATS):
             progress(f"round {repeat + 1} of {REPEATS}")
             for size in sizes:
-                for index, choice in enumerate(choices):
-                    rate = engines.rate(choice, size, window_s)
+                for index, order in enumerate(orders):
+                    rate = engines.rate(order, size, window_s)
                     measured.setdefault((index, size), []).append(rate)
     rates = [
         _engine_rate(names[index], size, median_estimate(values), engines.processes)
@@ -210,15 +206,15 @@ def find_ceiling(
         seconds: for all of it; half goes to the search for the best size, and half to the rate there.
         batch_size: known from an earlier call; None: searched among `batch_sizes`.
     """
-    choice = EngineChoice(config.inference.engine, config.inference.use_amp)
+    order = EngineOrder(config.inference.engine, config.inference.use_amp)
     if batch_size is None:
         sizes = batch_sizes(config)
         window_s = max(SHORTEST_WINDOW_S, seconds / 2 / len(sizes) / 2)
-        found = {size: [engines.rate(choice, size, window_s)] for size in sizes}
+        found = {size: [engines.rate(order, size, window_s)] for size in sizes}
         for size in sizes:
-            found[size].append(engines.rate(choice, size, window_s))
+            found[size].append(engines.rate(order, size, window_s))
         batch_size = max(sizes, key=lambda size: sum(found[size]))
-    windows = [engines.rate(choice, batch_size, seconds / 2 / REPEATS) for _ in range(REPEATS)]
+    windows = [engines.rate(order, batch_size, seconds / 2 / REPEATS) for _ in range(REPEATS)]
     return batch_size, median_estimate(windows).value
 
 
@@ -244,7 +240,7 @@ def batch_sizes(config: Config) -> list[int]:
     return sorted(sizes)
 
 
-def engine_choices(config: Config, device: str, names: Sequence[str] = ()) -> list[EngineChoice]:
+def engine_orders(config: Config, device: str, names: Sequence[str] = ()) -> list[EngineOrder]:
     """Return engines in the precisions that they have on `device`, eager first; of a simulated device, only that.
 
     Args:
@@ -252,27 +248,16 @@ def engine_choices(config: Config, device: str, names: Sequence[str] = ()) -> li
     """
     own = config.inference.engine
     if config.inference.simulated:
-        return [EngineChoice(own, False)]
+        return [EngineOrder(own, False)]
     if not names:
         lines = winning_lines(get_game(config.run.game)) if config.network.line_planes else ()
         names = [*candidate_engines(device, lines), *([] if own == "auto" else [own])]
     in_half = device != "cpu" or computes_in_bfloat16()
     return [
-        EngineChoice(name, half)
+        EngineOrder(name, half)
         for name in sorted(dict.fromkeys(names), key=lambda name: name != "eager")
         for half in ((False, True) if in_half and (name, device) != ("eager", "cpu") else (False,))
     ]
-
-
-def typical_observations(game: Game, rows: int, seed: int) -> ByteArray:
-    """Return uint8 [rows, C, H, W]: positions of random games, repeated as often as it takes."""
-    search = BatchedSearch(game, 1, replace(Config().search, simulations=1))
-    rng = generator(seed, "observations")
-    found = np.zeros((POSITIONS, *game.observation_shape), np.uint8)
-    for observation in found:
-        set_random_stage(search, 0, rng)
-        search.encode_root(0, observation)
-    return np.ascontiguousarray(found[np.arange(rows) % POSITIONS])
 
 
 def _engine_rate(name: str, batch_size: int, rate: Estimate, processes: int) -> EngineRate:
@@ -283,7 +268,7 @@ def _evaluate_when_told(parent: Connection, config: Config, device: str, max_bat
     """The main function of an engine process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        _serve_orders(parent, config, device, max_batch, index)
+        _serve_messages(parent, config, device, max_batch, index)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except UserError as error:
@@ -292,35 +277,35 @@ def _evaluate_when_told(parent: Connection, config: Config, device: str, max_bat
         parent.send(RuntimeError(f"engine process {index} failed:\n{traceback.format_exc()}"))
 
 
-def _serve_orders(parent: Connection, config: Config, device: str, max_batch: int, index: int) -> None:
+def _serve_messages(parent: Connection, config: Config, device: str, max_batch: int, index: int) -> None:
     torch.set_num_threads(max(1, config.inference.threads))
     keep_freed_memory()
     game = get_game(config.run.game)
     torch.manual_seed(config.run.seed)
     network = build_network(game, config.network)
     observations = typical_observations(game, max_batch, config.run.seed + index)
-    engines: dict[EngineChoice, Any] = {}
-    seen: set[tuple[EngineChoice, int]] = set()
-    while (order := parent.recv()) is not None:
-        if order[0] == "prepare":
-            _, choice, batch_size = order
-            if choice not in engines:
-                engines[choice] = make_engine(
-                    choice.engine,
+    engines: dict[EngineOrder, Any] = {}
+    seen: set[tuple[EngineOrder, int]] = set()
+    while (message := parent.recv()) is not None:
+        if message[0] == "prepare":
+            _, order, batch_size = message
+            if order not in engines:
+                engines[order] = make_engine(
+                    order.engine,
                     network,
                     device,
-                    choice.use_amp,
+                    order.use_amp,
                     config.inference.pinned_memory,
                     max_batch,
                 )
-            engine, batch = engines[choice], observations[:batch_size]
+            engine, batch = engines[order], observations[:batch_size]
             engine.evaluate(batch)
-            if (choice, batch_size) not in seen:  # now a CUDA graph was captured, a CPU kernel compiled
-                seen.add((choice, batch_size))
+            if (order, batch_size) not in seen:  # now a CUDA graph was captured, a CPU kernel compiled
+                seen.add((order, batch_size))
                 engine.evaluate(batch)
-            parent.send(_name(engine.name, choice, device))
+            parent.send(_name(engine.name, order, device))
         else:
-            parent.send(_evaluate_for(engine, batch, order[1]))
+            parent.send(_evaluate_for(engine, batch, message[1]))
 
 
 def _evaluate_for(engine: Any, batch: ByteArray, seconds: float) -> tuple[int, float]:
@@ -345,8 +330,8 @@ def _evaluate_for(engine: Any, batch: ByteArray, seconds: float) -> tuple[int, f
     return rows, elapsed
 
 
-def _name(name: str, choice: EngineChoice, device: str) -> str:
+def _name(name: str, order: EngineOrder, device: str) -> str:
     if name.startswith("simulated") or "bfloat16" in name:
         return name
-    half = choice.use_amp and device.startswith("cuda")
+    half = order.use_amp and device.startswith("cuda")
     return f"{name} {'half' if half else 'float32'}"

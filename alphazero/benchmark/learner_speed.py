@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 
 from alphazero.benchmark.statistics import Estimate, median_estimate, ratio_estimate
@@ -126,11 +125,9 @@ def quick_episodes(config: Config, positions: int) -> list[Episode]:
     """Return games of at least so many positions, searched a little with a network that knows nothing."""
     game = get_game(config.run.game)
     group = GameGroup(game, replace(config.search, simulations=SIMULATIONS), GAMES, config.run.seed)
-    logits, values = np.zeros((GAMES, game.num_actions), np.float32), np.zeros(GAMES, np.float32)
     episodes: list[Episode] = []
     while sum(len(episode) for episode in episodes) < positions:
-        rows = group.collect()
-        group.apply(logits[:rows], values[:rows], 0)
+        group.apply_untrained(group.collect())
         episodes += group.take_episodes()
     return episodes
 

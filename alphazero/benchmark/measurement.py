@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from alphazero.benchmark.engine_speed import EngineChoice, measure_inference
+from alphazero.benchmark.engine_speed import EngineOrder, measure_inference
 from alphazero.benchmark.phases import BASELINE, Phase
 from alphazero.benchmark.search_proof import SearchProof
 from alphazero.benchmark.session import Budget, Job, Measurer, Session
@@ -70,8 +70,8 @@ class RealMeasurer:
         config, _ = settle_engine(
             config, initial_weights(config), str(resolve_device(config.inference.device))
         )
-        choice = EngineChoice(config.inference.engine, config.inference.use_amp)
-        speed = measure_inference(config, budget.ceiling_s, [choice])
+        order = EngineOrder(config.inference.engine, config.inference.use_amp)
+        speed = measure_inference(config, budget.ceiling_s, [order])
         rates = {str(rate.batch_size): rate.evaluations_per_second.value for rate in speed.rates}
         return Window(time.perf_counter() - started, rates, speed.rates[0].engine)
 

@@ -15,7 +15,13 @@ import torch
 from alphazero.benchmark.engine_speed import EngineProcesses, batch_sizes, find_ceiling, measured_device
 from alphazero.benchmark.limits import limiting_resource
 from alphazero.benchmark.statistics import Estimate, median_estimate
-from alphazero.benchmark.window import WindowFailed, initial_weights, let_play, wait_until_all_play
+from alphazero.benchmark.window import (
+    WindowFailed,
+    exact_rates,
+    initial_weights,
+    let_play,
+    wait_until_all_play,
+)
 from alphazero.config import Config
 from alphazero.run.run_metrics import RunMetrics
 from alphazero.selfplay.engine_at_start import settle_engine
@@ -143,13 +149,13 @@ def _summary(config: Config, window: _Window, ceiling: Ceiling | None) -> SelfPl
     metrics = {name: value for name, value in window.row.items() if value is not None}
     for name in ("training_steps_per_second", "weights_staleness_versions"):
         metrics.pop(name, None)  # there was no learner
-    metrics |= rates(total, actors)
+    metrics |= exact_rates(total, actors)
     busy_cores = metrics.get("cpu_utilization", 0.0) / 100
     if busy_cores > 0 and _has_its_own_device(config) and "evaluations_per_second" in metrics:
         metrics["evaluations_per_core_second"] = metrics["evaluations_per_second"] / busy_cores
     estimates = {}
     notes = list(window.notes)
-    by_slice = [rates(part, actors) for part in window.slices]
+    by_slice = [exact_rates(part, actors) for part in window.slices]
     for name in ("simulations_per_second", "evaluations_per_second"):
         measured = [part[name] for part in by_slice if name in part]
         if len(measured) == len(by_slice):
@@ -188,25 +194,6 @@ def cores_to_feed(speed: SelfPlaySpeed) -> float | None:
     if a_core is None or speed.ceiling is None:
         return None
     return speed.ceiling.evaluations_per_second / a_core
-
-
-def rates(statistics: SelfPlayStatistics, actors: int) -> dict[str, float]:
-    """Return games, positions, simulations and evaluations over time.
-
-    Time is what the reports cover, not what the clock on the wall says: a report comes every half second,
-    which would be an error of a few per cent in a short slice.
-    """
-    found: dict[str, float] = {}
-    if statistics.actor_s > 0:
-        seconds = statistics.actor_s / actors
-        found["games_per_hour"] = 3600 * statistics.games / seconds
-        found["positions_per_second"] = statistics.positions / seconds
-        found["simulations_per_second"] = statistics.simulations / seconds
-        if statistics.server_s == 0:
-            found["evaluations_per_second"] = statistics.batch_rows / seconds
-    if statistics.server_s > 0:
-        found["evaluations_per_second"] = statistics.batch_rows / statistics.server_s
-    return found
 
 
 def _total(slices: list[SelfPlayStatistics]) -> SelfPlayStatistics:

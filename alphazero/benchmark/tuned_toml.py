@@ -11,7 +11,7 @@ import tomli_w
 
 from alphazero.benchmark.autotune import TUNED, Effort, Trial, Tuning, describe
 from alphazero.config_validation import flatten
-from alphazero.errors import UserError
+from alphazero.folders import write_whole
 from alphazero.hardware.description import Hardware
 from alphazero.tuned_profile import BASED_ON, TUNED_FOR, surroundings
 
@@ -41,15 +41,7 @@ def tuned_toml(tuning: Tuning, hardware: Hardware, effort: Effort, origin: dict[
 
 def write_tuned(text: str, path: Path) -> None:
     """Write the profile whole or not at all; UserError if that cannot be done."""
-    temporary = path.with_name(path.name + ".new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}); make room, or choose another place with --out"
-        ) from error
+    write_whole(path, text, "make room, or choose another place with --out")
 
 
 def _evidence(tuning: Tuning, effort: Effort, origin: dict[str, Any], now: str) -> Iterator[str]:

@@ -53,7 +53,9 @@ class Window:
     Attributes:
         seconds: how long the window was.
         metrics: by catalog name, and counts (`simulations`, `leaves`) and `leaves_per_second`; what could not
-            be measured is not there.
+            be measured is not there. A leaf is a simulation that needs an answer, from the network or from a cache;
+            the others end in a known result. How many simulations there are to a leaf depends on the stage of the
+            games, which a window of a few games happens to meet; leaves a second hardly do.
         engine: name of the inference engine that was at work.
         foreign_cpu: cores that other programs kept busy meanwhile; None where that is not known.
         fills: batches by how full they were, FILL_BINS equal bins from empty to full.
@@ -99,7 +101,14 @@ def measure_selfplay_window(config: Config, seconds: float, warm_up_s: float, nu
             raise WindowFailed(
                 f"no actor reported within the window of {seconds:g} s; measure longer windows"
             )
-        row |= _exact_rates(statistics, config.selfplay.actors)
+        row |= {
+            "games": statistics.games,
+            "positions": statistics.positions,
+            "simulations": statistics.simulations,
+            "leaves": statistics.leaves,
+            "leaves_per_second": statistics.leaves / (statistics.actor_s / config.selfplay.actors),
+            **exact_rates(statistics, config.selfplay.actors),
+        }
         not_measured = ("games_per_hour", "training_steps_per_second")
         measured = {
             name: value for name, value in row.items() if value is not None and name not in not_measured
@@ -190,25 +199,23 @@ def _play_and_watch(pool: SelfPlayPool, seconds: float, device: torch.device) ->
     return samples
 
 
-def _exact_rates(statistics: SelfPlayStatistics, actors: int) -> dict[str, float | None]:
-    """Return counts, and rates over the time that the reports cover, rather than over the window's.
+def exact_rates(statistics: SelfPlayStatistics, actors: int) -> dict[str, float]:
+    """Return games, positions, simulations and evaluations over time, as far as anybody reported.
 
-    A leaf is a simulation that needs an answer, from the network or from a cache; the others end in a known
-    result. How many simulations there are to a leaf depends on the stage of the games, which a window of a
-    few games happens to meet; leaves a second hardly do.
+    Time is what the reports cover, not what the clock on the wall says: a report comes every half second,
+    which would be an error of a few per cent in a short window.
     """
-    reported_s = statistics.actor_s / actors
-    evaluated_s = statistics.server_s or reported_s
-    return {
-        "games": statistics.games,
-        "positions": statistics.positions,
-        "simulations": statistics.simulations,
-        "leaves": statistics.leaves,
-        "leaves_per_second": statistics.leaves / reported_s,
-        "simulations_per_second": statistics.simulations / reported_s,
-        "positions_per_second": statistics.positions / reported_s,
-        "evaluations_per_second": statistics.batch_rows / evaluated_s,
-    }
+    rates: dict[str, float] = {}
+    if statistics.actor_s > 0:
+        seconds = statistics.actor_s / actors
+        rates["games_per_hour"] = 3600 * statistics.games / seconds
+        rates["positions_per_second"] = statistics.positions / seconds
+        rates["simulations_per_second"] = statistics.simulations / seconds
+        if statistics.server_s == 0:
+            rates["evaluations_per_second"] = statistics.batch_rows / seconds
+    if statistics.server_s > 0:
+        rates["evaluations_per_second"] = statistics.batch_rows / statistics.server_s
+    return rates
 
 
 class _ForeignCpu:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from alphazero.config import Config
     from alphazero.config_validation import Value
 
-SUMMARY = "find this machine's fastest settings of self-play, and write them as a hardware profile"
 WARM_UP_S = 1.0
 
 

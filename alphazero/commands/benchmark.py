@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from alphazero.benchmark.session import Budget
     from alphazero.benchmark.variants import Variant
 
-SUMMARY = "measure what each optimization phase gives on this machine"
 COMPARED = ("baseline", "full")
 
 
@@ -125,6 +124,7 @@ def _measure(arguments: argparse.Namespace) -> int:
 def _tabulate(arguments: argparse.Namespace) -> int:
     from alphazero.benchmark.measurement import read_measurements
     from alphazero.benchmark.summary import ceiling_warnings, noise_warnings, summarise
+    from alphazero.folders import write_text, writing_results
     from alphazero.report.benchmark_page import render_benchmark_page, write_benchmark_parts
     from alphazero.report.quality_receipt import read_receipts
 
@@ -135,15 +135,9 @@ def _tabulate(arguments: argparse.Namespace) -> int:
     on_page = None if beside is None else read_receipts(beside, arguments.out.parent)
     in_parts = None if beside is None else read_receipts(beside, arguments.parts)
     page = render_benchmark_page(document, rows, warnings, on_page)
-    try:
+    with writing_results(arguments.parts, "choose another folder with --parts"):
         write_benchmark_parts(document, rows, arguments.parts, in_parts)
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(page, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UserError(
-            f"{error.filename} cannot be written ({error.strerror}); choose other places with "
-            f"--out and --parts"
-        ) from error
+    write_text(arguments.out, page, "choose another --out")
     for warning in warnings:
         print(f"warning: {warning}")
     for name in ("ladder", "plan"):
@@ -198,18 +192,15 @@ def _machines(arguments: argparse.Namespace) -> int:
 
     from alphazero.benchmark.measurement import read_measurements
     from alphazero.benchmark.summary import summarise
+    from alphazero.folders import writing_results
     from alphazero.report.benchmark_tables import machines_table
 
     of_each = [
         summarise(read_measurements(path)).assign(source=path.as_posix()) for path in arguments.measurements
     ]
     table = machines_table(pd.concat(of_each))
-    try:
+    with writing_results(arguments.parts, "choose another folder with --parts"):
         table.write(arguments.parts)
-    except OSError as error:
-        raise UserError(
-            f"{error.filename} cannot be written ({error.strerror}); choose another folder with --parts"
-        ) from error
     print(table.markdown())
     return 0
 
@@ -240,6 +231,7 @@ def _measurement(
     from alphazero.benchmark.measurement import Measurement
     from alphazero.benchmark.window_log import WindowLog
     from alphazero.hardware.probe import probe_hardware
+    from alphazero.metrics.provenance import source_root
     from alphazero.workflow import measuring_hash
 
     require_this_machine(arguments)
@@ -247,7 +239,7 @@ def _measurement(
     if windows is None:
         machine = (resolved.hardware or probe_hardware()).machine_slug()
         windows = Path("checkpoints") / machine / resolved.config.hardware_profile / "benchmark/windows.jsonl"
-    source_hash = measuring_hash(_root(), resolved.config.run.game)
+    source_hash = measuring_hash(source_root(), resolved.config.run.game)
     budget = _budget(arguments)
     return Measurement(phases, resolved, WindowLog(windows), source_hash, budget, readings, only)
 
@@ -272,9 +264,3 @@ def _phases(folder: Path | None) -> list[Phase]:
     from alphazero.folders import workflow_folder
 
     return read_phases(folder or workflow_folder("phases"))
-
-
-def _root() -> Path:
-    from alphazero.metrics.provenance import package_folder
-
-    return package_folder().parent

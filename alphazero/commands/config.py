@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alphazero.config_arguments import add_config_arguments, config_from_arguments
 from alphazero.config_loading import config_hash, config_to_toml, save_config
-from alphazero.errors import UserError
+from alphazero.folders import writing_results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,10 +26,6 @@ def run(arguments: argparse.Namespace) -> int:
         print(line, file=sys.stderr)
     print(config_to_toml(resolved.config, resolved.origins), end="")
     if arguments.out is not None:
-        try:
+        with writing_results(arguments.out, "choose another --out"):
             save_config(resolved.config, arguments.out, resolved.origins)
-        except OSError as error:
-            raise UserError(
-                f"{arguments.out}: cannot be written ({error.strerror}); choose another --out"
-            ) from error
     return 0

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from alphazero.errors import UserError
+from alphazero.folders import write_text
 from alphazero.hardware.choose import choose_profile
 from alphazero.hardware.description import Gpu, Hardware
 from alphazero.hardware.probe import probe_hardware
@@ -24,13 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     text = json.dumps(detection(hardware), indent=2) + "\n"
     print(text if arguments.json else "\n".join(table_lines(hardware)) + "\n", end="")
     if arguments.out is not None:
-        try:
-            arguments.out.parent.mkdir(parents=True, exist_ok=True)
-            arguments.out.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UserError(
-                f"{arguments.out}: cannot be written ({error.strerror}); choose another --out"
-            ) from error
+        write_text(arguments.out, text, "choose another --out")
     return 0
 
 

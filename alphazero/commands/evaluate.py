@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from alphazero.commands.agent_search import (
     results_config,
     search_of,
 )
+from alphazero.commands.progress_lines import ProgressLines
 from alphazero.commands.seed_option import add_seed_option
 from alphazero.commands.workers_option import add_workers_option, worker_count
 from alphazero.config import Config, EvaluationConfig
@@ -180,11 +180,7 @@ def _run_agent(arguments: argparse.Namespace) -> int:
         raise UserError(f"nothing to do (solved positions: {note}); add --against random, for instance")
     if arguments.out is not None:
         require_writable(arguments.out, "choose another --out")
-    setting = Setting(
-        search=replace(search, simulations=evaluation_config.simulations),
-        inference=config.inference,
-        pure_mcts_simulations=evaluation_config.pure_mcts_simulations,
-    )
+    setting = Setting.of(replace(config, search=search))
     print(f"search: {search_note}", file=sys.stderr, flush=True)
     with WorkerPool(worker_count(arguments, config.inference.device)) as pool:
         evaluation = evaluate_agent(
@@ -205,23 +201,6 @@ def _run_agent(arguments: argparse.Namespace) -> int:
         "search_note": search_note,
     }
     return _finish(arguments, evaluation, extra, arguments.out)
-
-
-class ProgressLines:
-    """Says on standard error how far each part is: when it starts, every few seconds, when it is done."""
-
-    def __init__(self, every_seconds: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._every_seconds = every_seconds
-        self._clock = clock
-        self._said: tuple[str, int] | None = None
-        self._said_at = 0.0
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        now = self._clock()
-        due = done in (0, total) or now - self._said_at >= self._every_seconds
-        if due and self._said != (what, done):
-            self._said, self._said_at = (what, done), now
-            print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
 
 
 def _finish(

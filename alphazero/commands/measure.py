@@ -14,8 +14,6 @@ from alphazero.commands import (
     measure_tree,
 )
 
-SUMMARY = "measure one part of the suite by itself: tree, rules, inference, selfplay, scaling, learner"
-
 _PARTS = {
     "tree": (measure_tree, "trees, rules and encoding, with a network that costs nothing, on one core"),
     "rules": (measure_rules, "a game's rules, compiled and in Python: positions a second of perft"),

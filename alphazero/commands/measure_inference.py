@@ -48,10 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     require_seconds("--seconds", arguments.seconds)
     config = measured_config(arguments)
     names = _engine_names(config, arguments.engines)
-    from alphazero.benchmark.engine_speed import engine_choices, measure_inference, measured_device
+    from alphazero.benchmark.engine_speed import engine_orders, measure_inference, measured_device
 
-    choices = engine_choices(config, measured_device(config), names)
-    speed = measure_inference(config, arguments.seconds, choices, progress=say)
+    orders = engine_orders(config, measured_device(config), names)
+    speed = measure_inference(config, arguments.seconds, orders, progress=say)
     print(json.dumps(as_json(config, speed), indent=2) if arguments.json else "\n".join(lines(config, speed)))
     if arguments.curve is not None:
         _write_curve(config, speed, arguments.curve)

@@ -14,7 +14,7 @@ from alphazero.config import Config
 from alphazero.config_loading import config_to_toml
 from alphazero.config_validation import check_value
 from alphazero.errors import UserError
-from alphazero.folders import require_writable
+from alphazero.folders import require_writable, writing_results
 from alphazero.metrics.catalog import format_duration
 from alphazero.metrics.provenance import collect_provenance
 
@@ -156,12 +156,10 @@ def _write(out: Path, document: dict[str, Any], speeds: Sequence[CellSpeed], tab
         for speed in speeds
     )
     text = "\n".join(f"{table.caption}\n\n{table.markdown()}" for table in tables)
-    try:
+    with writing_results(out, "choose another --out"):
         (out / f"{NAME}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         rows.to_csv(out / f"{NAME}.csv", index=False, lineterminator="\n")
         (out / f"{NAME}.md").write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
 
 
 def _folder(config: Config) -> Path:

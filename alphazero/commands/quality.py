@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _MIB_OF_A_RUN = 1536  # allowance (not measured) for a small training and its CUDA context
 
-SUMMARY = "test whether faster configurations train agents that are no worse"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
@@ -71,6 +69,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     from alphazero.folders import require_writable_file, workflow_folder
     from alphazero.hardware.host import probe_cpu
     from alphazero.hardware.probe import probe_hardware
+    from alphazero.metrics.provenance import source_root
     from alphazero.network.engines import resolve_device
     from alphazero.network.frozen_engine import computes_in_bfloat16
     from alphazero.quality.session import Bench, Session, positions_of
@@ -93,7 +92,8 @@ def _measure(arguments: argparse.Namespace) -> int:
     if folder is None:
         machine = (resolved.hardware or probe_hardware()).machine_slug()
         folder = Path("checkpoints", machine, profile.hardware_profile, "quality")
-    source_hash = training_source_hash(_root(), profile.run.game)
+    root = source_root()
+    source_hash = training_source_hash(root, profile.run.game)
     on_gpu = resolve_device(profile.inference.device).type == "cuda"
     session = Session(plan, variants, profile, folder, source_hash, on_gpu or computes_in_bfloat16())
     compared = session.trainings(0)[0].config
@@ -109,7 +109,7 @@ def _measure(arguments: argparse.Namespace) -> int:
                 compared.evaluation.opening_moves,
                 cores,
                 print_line,
-                meaning_hash(_root(), evaluation_sources(_root(), profile.run.game)),
+                meaning_hash(root, evaluation_sources(root, profile.run.game)),
                 # By what is free now, not when the machine was recorded.
                 min(cores, runs_on_a_gpu(probe_hardware().gpu_for(profile.inference.device)))
                 if on_gpu
@@ -132,14 +132,8 @@ def _setting(config: Config) -> Setting:
     from alphazero.evaluation.agents import Setting
     from alphazero.network.engines import resolve_device
 
-    evaluation = config.evaluation
-    return Setting(
-        search=replace(config.search, simulations=evaluation.simulations),
-        inference=replace(
-            config.inference, device=str(resolve_device(config.inference.device)), use_amp=False
-        ),
-        pure_mcts_simulations=evaluation.pure_mcts_simulations,
-    )
+    device = str(resolve_device(config.inference.device))
+    return Setting.of(replace(config, inference=replace(config.inference, device=device, use_amp=False)))
 
 
 def _plan(arguments: argparse.Namespace, files: Path) -> Plan:
@@ -177,23 +171,13 @@ def _variants(arguments: argparse.Namespace, files: Path) -> list[Variant]:
 
 
 def _tabulate(arguments: argparse.Namespace) -> int:
+    from alphazero.folders import write_text, writing_results
     from alphazero.report.quality_page import read_quality, render_quality_page, write_quality_parts
 
     document = read_quality(arguments.found)
-    try:
+    with writing_results(arguments.parts, "choose another folder with --parts"):
         write_quality_parts(document, arguments.parts)
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(render_quality_page(document), encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UserError(
-            f"{error.filename} cannot be written ({error.strerror}); choose other places with --out and --parts"
-        ) from error
+    write_text(arguments.out, render_quality_page(document), "choose another --out")
     print((arguments.parts / "quality.md").read_text(encoding="utf-8"))
     print(f"page: {arguments.out.as_posix()}")
     return 0
-
-
-def _root() -> Path:
-    from alphazero.metrics.provenance import package_folder
-
-    return package_folder().parent

@@ -11,8 +11,6 @@ from alphazero.commands.seed_option import add_seed_option
 from alphazero.commands.workers_option import add_workers_option, worker_count
 from alphazero.errors import UserError
 
-SUMMARY = "rate a run's checkpoints against random play, pure MCTS of several budgets, and one another"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options to `parser`."""
@@ -51,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Play, write the list and print it; return 0."""
     from alphazero.commands.agent_search import inference_here, results_config
-    from alphazero.commands.evaluate import ProgressLines
+    from alphazero.commands.progress_lines import ProgressLines
     from alphazero.evaluation.agents import Setting
     from alphazero.evaluation.files import match_row, rating_rows_of
     from alphazero.evaluation.rate import PURE_MCTS_BUDGETS, pairs_of, players_of, rate_run
@@ -70,12 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     config = results_config(arguments.run_folder)
     out = arguments.out or arguments.run_folder / "ratings"
     require_writable(out, "choose another --out")
-    inference = inference_here(config.inference)
-    setting = Setting(
-        search=replace(config.search, simulations=arguments.simulations or config.evaluation.simulations),
-        inference=inference,
-        pure_mcts_simulations=max(budgets),
-    )
+    setting = Setting.of(replace(config, inference=inference_here(config.inference)))
+    if arguments.simulations:
+        setting = replace(setting, search=replace(setting.search, simulations=arguments.simulations))
     players = players_of(arguments.run_folder, config.run.game, arguments.points, budgets)
     progress, done = ProgressLines(), 0
     total = len(pairs_of(players)) * 2 * ((arguments.games + 1) // 2)
@@ -85,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         done += ended
         progress("games", done, total)
 
-    with WorkerPool(worker_count(arguments, inference.device)) as pool:
+    with WorkerPool(worker_count(arguments, setting.inference.device)) as pool:
         rated = rate_run(
             pool, setting, players, arguments.games, arguments.opening_moves, arguments.seed, report
         )

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from alphazero.errors import UserError
-
-SUMMARY = "write the self-contained HTML page of a training run"
+from alphazero.folders import write_text, writing_results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,16 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     data = read_run_folder(arguments.run_folder, arguments.log)
     out: Path = arguments.out or arguments.run_folder / "report.html"
-    page = render_page(data)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(page, encoding="utf-8", newline="\n")
-        if arguments.parts is not None:
+    write_text(out, render_page(data), "choose another --out")
+    if arguments.parts is not None:
+        with writing_results(arguments.parts, "choose another folder with --parts"):
             write_parts(data, arguments.parts)
-    except OSError as error:
-        raise UserError(
-            f"cannot write the report to {error.filename}: {error.strerror}; choose another with --out"
-        ) from error
     for problem in data.problems:
         print(f"warning: {problem}")
     print(f"wrote {out}")

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from alphazero.config import Config
     from alphazero.evaluation.agents import Setting
 
-SUMMARY = "show how long runs took, all in, until their error was below given bounds"
 DEFAULT_POINTS = 12
 DEFAULT_POSITIONS_PER_SET = 200
 
@@ -59,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate the runs at moments along their way, write what came out and print the table; return 0."""
     from alphazero.commands.agent_search import results_config
-    from alphazero.commands.evaluate import ProgressLines
+    from alphazero.commands.progress_lines import ProgressLines
     from alphazero.evaluation.run import Session, solved_positions_of
     from alphazero.evaluation.strength import ERRORS, FORMAT, measure_strength, strength_record
     from alphazero.evaluation.workers import WorkerPool
@@ -135,11 +134,7 @@ def _own_setting(config: Config) -> Setting:
     from alphazero.commands.agent_search import inference_here
     from alphazero.evaluation.agents import Setting
 
-    return Setting(
-        search=replace(config.search, simulations=config.evaluation.simulations),
-        inference=inference_here(config.inference),
-        pure_mcts_simulations=config.evaluation.pure_mcts_simulations,
-    )
+    return Setting.of(replace(config, inference=inference_here(config.inference)))
 
 
 def _errors(arguments: argparse.Namespace) -> list[float]:

@@ -18,7 +18,7 @@ from alphazero.config_arguments import (
 from alphazero.config_loading import config_hash, load_config, load_resolved_config
 from alphazero.errors import UserError
 from alphazero.folders import MODEL_NAME, replace_when_free, require_writable
-from alphazero.metrics.provenance import package_folder
+from alphazero.metrics.provenance import source_root
 from alphazero.run.run_files import CONFIG_NAME, SUMMARY_NAME, with_backend, write_json
 from alphazero.workflow import experiment_name, results_folder, run_key, training_source_hash
 
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"inference.engine {config.inference.engine!r} answers nothing that could be learned from; it is "
             "for `alphazero measure` alone, choose auto to train"
         )
-    source_hash = training_source_hash(package_folder().parent, config.run.game)
+    source_hash = training_source_hash(source_root(), config.run.game)
     run_folder, out = _folders(arguments, config, source_hash)
     status = _train(config, run_folder, source_hash)
     if status != 0:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from alphazero.config import InferenceConfig, NetworkConfig, SearchConfig
+from alphazero.config import Config, InferenceConfig, NetworkConfig, SearchConfig
 from alphazero.errors import UserError
 from alphazero.evaluation.exhaustive import perfect_moves
 from alphazero.evaluation.players import (
@@ -33,7 +33,6 @@ UNTRAINED = "untrained"
 RANDOM = "random"
 PURE_MCTS = "pure_mcts"
 PERFECT = "perfect"
-POLICY = "policy"
 # What `parse_agent` takes, in words.
 AGENT_WORDS = (
     "a results folder, a checkpoint folder, a .safetensors file, untrained:GAME, random:GAME or "
@@ -47,8 +46,7 @@ class Agent:
 
     Attributes:
         name: stands in tables.
-        kind: "network" (search), "policy" (its bare policy head), "random", "pure_mcts" or "perfect" (for a
-            game that is small enough).
+        kind: "network" (search), "random", "pure_mcts" or "perfect" (for a game that is small enough).
         game: name of the game; for a network that of its weights.
         path: weights file, results folder or checkpoint folder; None: an untrained network, or no network.
         seed: of an untrained network's weights.
@@ -66,7 +64,7 @@ class Agent:
 
     @property
     def has_network(self) -> bool:
-        return self.kind in ("network", POLICY)
+        return self.kind == "network"
 
 
 @dataclass(frozen=True)
@@ -82,6 +80,15 @@ class Setting:
     search: SearchConfig
     inference: InferenceConfig
     pure_mcts_simulations: int
+
+    @classmethod
+    def of(cls, config: Config) -> Setting:
+        """Return the setting that `config.evaluation` asks for, with the search and the inference of `config`."""
+        return cls(
+            search=replace(config.search, simulations=config.evaluation.simulations),
+            inference=config.inference,
+            pure_mcts_simulations=config.evaluation.pure_mcts_simulations,
+        )
 
 
 def parse_agent(text: str, game: str | None = None, seed: int = 0) -> Agent:
@@ -135,15 +142,13 @@ def make_player(agent: Agent, setting: Setting, kept: int | None = None) -> Play
         if moves is None:
             raise UserError(f"{agent.game} has too many positions to be played perfectly here")
         return PerfectPlayer(game, moves, agent.name)
-    if agent.kind == POLICY:
-        return make_policy_player(agent, setting)
     return make_network_player(agent, setting, kept)
 
 
 def make_policy_player(agent: Agent, setting: Setting) -> PolicyPlayer:
     """Return the bare policy head of a network agent."""
     evaluate = _evaluator(agent, setting.inference)
-    return PolicyPlayer(get_game(agent.game), evaluate, agent.name, setting.search.native_rules)
+    return PolicyPlayer(get_game(agent.game), evaluate, setting.search.native_rules)
 
 
 def make_network_player(agent: Agent, setting: Setting, kept: int | None = None) -> NetworkPlayer:

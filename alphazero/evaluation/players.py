@@ -84,13 +84,9 @@ class PolicyPlayer:
     native_rules: as in `SearchConfig`.
     """
 
-    def __init__(self, game: Game, evaluate: Evaluator, name: str, native_rules: bool = True) -> None:
-        self.name = name
+    def __init__(self, game: Game, evaluate: Evaluator, native_rules: bool = True) -> None:
         self._reader = PositionReader(game, native_rules)
         self._evaluate = evaluate
-
-    def choose_moves(self, positions: Sequence[Position], streams: StreamArray) -> list[int]:
-        return self.choose_and_value(positions)[0]
 
     def choose_and_value(self, positions: Sequence[Position]) -> tuple[list[int], list[float]]:
         """Return the moves, and the value head's answers for the player to move."""

@@ -25,7 +25,7 @@ from alphazero.evaluation.agents import (
 from alphazero.evaluation.elo import Rating, rating_list
 from alphazero.evaluation.exhaustive import perfect_moves
 from alphazero.evaluation.match import MatchResult, Moves, draw_openings
-from alphazero.evaluation.run import curve_weights
+from alphazero.evaluation.run import weights_along
 from alphazero.evaluation.tasks import play_pairs
 from alphazero.evaluation.workers import Report, WorkerPool
 from alphazero.games.registry import get_game
@@ -47,14 +47,14 @@ class RatedRun:
 def players_of(
     run_folder: Path, game_name: str, points: int, budgets: Sequence[int] = PURE_MCTS_BUDGETS
 ) -> list[Agent]:
-    """Return all players in their line: anchors, up to `points` checkpoints, perfect play if it can be."""
+    """Return all players in their line: anchors, checkpoints (see `weights_along`), perfect play if it can be."""
     anchors = [Agent(RANDOM, RANDOM, game_name)]
     anchors += [
         Agent(f"{PURE_MCTS} {budget}", PURE_MCTS, game_name, simulations=budget) for budget in sorted(budgets)
     ]
     checkpoints = [
         network_agent(path, UNTRAINED if step == 0 else f"step {step:,}")
-        for step, path in curve_weights(run_folder / "weights", points).items()
+        for step, path in weights_along(run_folder, points).items()
     ]
     solved = perfect_moves(get_game(game_name)) is not None
     return [*anchors, *checkpoints, *([Agent(PERFECT, PERFECT, game_name)] if solved else [])]

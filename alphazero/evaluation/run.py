@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from alphazero.config import Config
@@ -152,11 +152,6 @@ def evaluate_run(run_folder: Path, config: Config, workers: int, progress: Progr
     Raises UserError if `config` is of another game.
     """
     evaluation = config.evaluation
-    setting = Setting(
-        search=replace(config.search, simulations=evaluation.simulations),
-        inference=config.inference,
-        pure_mcts_simulations=evaluation.pure_mcts_simulations,
-    )
     agents = _agents_along(run_folder, evaluation.curve_points)
     steps = sorted(agents)
     played = agents[steps[-1]].game
@@ -177,7 +172,7 @@ def evaluate_run(run_folder: Path, config: Config, workers: int, progress: Progr
     subset = [positions[place] for place in subset_places]
     scores, curve = [], []
     with WorkerPool(workers) as pool:
-        session = Session(pool, setting, progress)
+        session = Session(pool, Setting.of(config), progress)
         for step in steps if positions else []:
             agent = agents[step]
             if agent in (untrained, final):
@@ -258,14 +253,24 @@ def curve_weights(folder: Path, points: int) -> dict[int, Path]:
     return {step: found[step] for step in sorted(chosen)}
 
 
-def _agents_along(run_folder: Path, points: int) -> dict[int, Agent]:
-    """Return agents by training step: points of the learning curve, and the final model if it is there."""
+def weights_along(run_folder: Path, points: int) -> dict[int, Path]:
+    """Return weights files of a run by training step, in order: points of the learning curve and the final agent.
+
+    The final agent is model.safetensors in the run's folder, which takes the place of what was kept at its step;
+    without it the newest weights are.
+    """
     weights = curve_weights(run_folder / "weights", points)
     model = run_folder / MODEL_NAME
     if model.exists():
         metadata, _ = load_weights_file(model)
         weights[int(metadata.get("step", max(weights)))] = model
-    steps = sorted(weights)
+    return dict(sorted(weights.items()))
+
+
+def _agents_along(run_folder: Path, points: int) -> dict[int, Agent]:
+    """Return the agents of `weights_along`, the first and the last named for what they are."""
+    weights = weights_along(run_folder, points)
+    steps = list(weights)
     names = {step: f"step {step:,}" for step in steps}
     names[steps[-1]] = f"final (step {steps[-1]:,})"
     if steps[0] == 0:

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from alphazero.evaluation.agents import network_agent
-from alphazero.evaluation.run import Session, curve_weights, score_answers
+from alphazero.evaluation.run import Session, curve_weights, score_answers, weights_along
 from alphazero.evaluation.solved_positions import SolvedPosition
-from alphazero.folders import MODEL_NAME
 from alphazero.metrics.usage import UsageRecord
 from alphazero.metrics.writer import CSV_NAME
 from alphazero.training.weights_file import load_weights_file
@@ -66,14 +65,11 @@ def measure_strength(
     run_folder: with weights/step-*.safetensors, metrics.csv and usually model.safetensors, the final agent.
     """
     usage = UsageRecord(run_folder / CSV_NAME)
-    weights = curve_weights(run_folder / "weights", points)
-    kept_along = dict(weights)  # these say when they were kept, which the final agent's own file does not
-    model = run_folder / MODEL_NAME
-    if model.exists():
-        weights[int(load_weights_file(model)[0].get("step", max(weights)))] = model
+    # These say when they were kept, which the final agent's own file does not.
+    kept_along = curve_weights(run_folder / "weights", points)
     measured: list[Point] = []
     evaluation_s = 0.0
-    for step, path in sorted(weights.items()):
+    for step, path in weights_along(run_folder, points).items():
         started = clock()
         agent = network_agent(path, f"{run_folder.name}, step {step:,}")
         score = score_answers(agent.name, step, positions, session.answer(agent, positions))

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from alphazero.evaluation.agents import (
-    POLICY,
     Agent,
     Setting,
     make_network_player,
@@ -217,11 +216,6 @@ def play_pairs(
         match_result(match.agent_a.name, match.agent_b.name, played)
         for match, played in zip(matches, results, strict=True)
     ]
-
-
-def policy_of(agent: Agent) -> Agent:
-    """Return the agent that plays with the bare policy head of `agent`."""
-    return replace(agent, name=f"{agent.name} (policy)", kind=POLICY)
 
 
 def _share_count(pool: WorkerPool, pieces: int) -> int:

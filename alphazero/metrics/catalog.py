@@ -158,7 +158,7 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
         Metric("time_cache", "cache", "share", "mean", "neither",
             "Looking answers up in the actor's cache, keeping new ones."),
         Metric("time_waiting", "waiting", "share", "mean", "lower",
-            "Waiting for evaluations or for a free slot."),
+            "Waiting for evaluations."),
         Metric("time_paused", "paused", "share", "mean", "neither",
             "Self-play paused until the learner has caught up."),
         Metric("time_evaluation", "evaluation in the actor", "share", "mean", "neither",

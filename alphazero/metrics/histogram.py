@@ -1,10 +1,6 @@
-"""Latencies and rates, cheap enough to be kept while a batch is on its way."""
+"""Latencies and fill rates, cheap enough to be kept while a batch is on its way."""
 
 from __future__ import annotations
-
-import time
-from collections import deque
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -95,38 +91,3 @@ def fill_bin(rows: int, capacity: int) -> int:
 def no_fills() -> npt.NDArray[np.int64]:
     """Return the counts of batches by `fill_bin`, int64 [FILL_BINS], before the first batch."""
     return np.zeros(FILL_BINS, np.int64)
-
-
-class RateWindow:
-    """Events a second over the last `window_s` seconds. One thread at a time.
-
-    Events are kept in steps of 1 % of the window, so that memory does not grow with their number.
-    """
-
-    def __init__(self, window_s: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self.window_s = window_s
-        self._clock = clock
-        self._start = clock()
-        self._events: deque[tuple[float, float]] = deque()  # (time, events since the step before)
-        self._sum = 0.0
-
-    def add(self, events: float = 1.0) -> None:
-        """Count `events` that happened just now."""
-        now = self._clock()
-        if self._events and now - self._events[-1][0] < self.window_s / 100:
-            when, before = self._events[-1]
-            self._events[-1] = (when, before + events)
-        else:
-            self._events.append((now, events))
-        self._sum += events
-
-    def rate(self) -> float | None:
-        """Return events a second over the window, or over the time since the start while that is shorter.
-
-        None if no time has passed yet; 0.0 is a measurement: nothing happened.
-        """
-        now = self._clock()
-        while self._events and self._events[0][0] <= now - self.window_s:
-            self._sum -= self._events.popleft()[1]
-        elapsed = min(now - self._start, self.window_s)
-        return self._sum / elapsed if elapsed > 0 else None

@@ -55,6 +55,11 @@ def package_folder() -> Path:
     return Path(next(iter(alphazero.__path__)))
 
 
+def source_root() -> Path:
+    """Return the folder that the package lies in; the paths that `alphazero.workflow` hashes are relative to it."""
+    return package_folder().parent
+
+
 def source_hash(package: Path) -> str:
     """Return the SHA-256, as hex, over the names and contents of the package's own sources.
 

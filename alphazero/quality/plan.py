@@ -188,7 +188,7 @@ def same_training(
     return ours == theirs
 
 
-def run_key(config: Config, source_hash: str) -> str:
+def training_key(config: Config, source_hash: str) -> str:
     """Return 16 hex digits that name a training: the same settings and code give the same run."""
     text = json.dumps([flatten(config), source_hash], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -35,8 +35,8 @@ from alphazero.quality.plan import (
     Plan,
     Variant,
     configuration,
-    run_key,
     same_training,
+    training_key,
 )
 from alphazero.quality.statistics import FloatArray
 from alphazero.quality.trainings import Training, train_all
@@ -105,7 +105,7 @@ class Session:
         trainings = []
         for variant in self._trained:
             config = configuration(variant, self.variants[0], self.plan, self.profile, number)
-            folder = self._folder / f"{variant.name}-{number}-{run_key(config, self._source_hash)}"
+            folder = self._folder / f"{variant.name}-{number}-{training_key(config, self._source_hash)}"
             trainings.append(Training(f"{variant.name} {number}", config, folder))
         return trainings
 

@@ -132,7 +132,7 @@ def measure_candidates(config: Config, weights: Weights, device: str, rows: int)
         return choose_engine(names, make, network, positions)
 
     names = candidate_engines(device, network.architecture.winning_lines)
-    positions = _positions(game, rows, config.run.seed)
+    positions = typical_observations(game, rows, config.run.seed)
     choice = choose(inference.use_amp)
     if choice.in_float32 and inference.use_amp:  # in half precision none answers closely enough
         exact = choose(use_amp=False)
@@ -140,8 +140,11 @@ def measure_candidates(config: Config, weights: Weights, device: str, rows: int)
     return choice
 
 
-def _positions(game: Game, rows: int, seed: int) -> ByteArray:
-    """Return uint8 [rows, C, H, W]: positions of random games, repeated as often as it takes."""
+def typical_observations(game: Game, rows: int, seed: int) -> ByteArray:
+    """Return uint8 [rows, C, H, W]: positions of random games, repeated as often as it takes.
+
+    Engines are chosen on them, and the benchmark measures on such ones what an engine evaluates alone.
+    """
     rng = generator(seed, "engine at start")
     found = np.zeros((_POSITIONS, *game.observation_shape), np.uint8)
     state = game.initial_state()

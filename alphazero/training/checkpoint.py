@@ -35,10 +35,7 @@ from alphazero.folders import MODEL_NAME
 from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.training.durable import flush_to_disk, replace_durably, sync_folder, write_durably
 from alphazero.training.learner_file import decode_learner_state, encode_learner_state
-from alphazero.training.run_lock import RunLock
-from alphazero.training.weights_file import load_network, load_weights_file, save_weights, weights_bytes
-
-__all__ = ["Checkpoint", "CheckpointStore", "RunLock", "load_agent", "load_weights_file", "save_weights"]
+from alphazero.training.weights_file import load_network, load_weights_file, weights_bytes
 
 WEIGHTS = "weights.safetensors"
 _LEARNER = "learner.safetensors"

@@ -168,7 +168,7 @@ def test_the_profile_is_what_auto_takes_on_this_machine_from_then_on(
 
 def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(UserError, match=r"cannot be written .* choose another place with --out"):
+    with pytest.raises(UserError, match=r"cannot write to .*; make room, or choose another place with --out"):
         write_tuned("", tmp_path / "file" / "tuned.toml")
 
 

@@ -60,4 +60,4 @@ def test_a_file_that_cannot_be_written_gives_one_line(
     blocked.write_text("")
     assert main(["detect", "--out", str(blocked / "hardware.json")]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: ") and "cannot be written" in error and error.count("\n") == 1
+    assert error.startswith("error: ") and "cannot write to" in error and error.count("\n") == 1

@@ -10,7 +10,6 @@ import pytest
 
 from alphazero import mcts
 from alphazero.cli import main
-from alphazero.commands.evaluate import ProgressLines
 from alphazero.config import Config, InferenceConfig, NetworkConfig, RunConfig, SearchConfig
 from alphazero.config_loading import save_config
 from alphazero.games.registry import get_game
@@ -187,13 +186,3 @@ def test_numbers_out_of_range_are_refused(option: str, capsys: pytest.CaptureFix
         evaluate("untrained:connect_four", option, "-1")
     assert caught.value.code == 2
     assert "'-1' is not a whole number of at least" in capsys.readouterr().err
-
-
-def test_progress_says_start_end_and_not_everything_between(capsys: pytest.CaptureFixture[str]) -> None:
-    times = iter(range(100))
-    lines = ProgressLines(every_seconds=5.0, clock=lambda: float(next(times)))
-    for done in range(11):
-        lines("games", done, 10)
-    lines("games", 10, 10)
-    said = capsys.readouterr().err.split("\n")[:-1]
-    assert said == ["games: 0 of 10", "games: 5 of 10", "games: 10 of 10"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alphazero.benchmark.engine_speed import engine_choices
+from alphazero.benchmark.engine_speed import engine_orders
 from alphazero.benchmark.selfplay_speed import Ceiling, SelfPlaySpeed, cores_to_feed
 from alphazero.cli import main
 from alphazero.commands.measure_options import add_measure_arguments, measured_config
@@ -117,7 +117,7 @@ def test_the_engines_that_are_named_are_measured(capsys: pytest.CaptureFixture[s
 def test_the_configured_engine_is_measured_beside_those_that_auto_chooses_from() -> None:
     def names(engine: str, device: str, *named: str) -> list[tuple[str, bool]]:
         config = Config(inference=InferenceConfig(engine=engine))
-        return [(choice.engine, choice.use_amp) for choice in engine_choices(config, device, named)]
+        return [(choice.engine, choice.use_amp) for choice in engine_orders(config, device, named)]
 
     on_cuda = [("eager", False), ("eager", True), ("graphs", False), ("graphs", True)]
     assert names("auto", "cuda:0") == names("graphs", "cuda:0") == on_cuda
@@ -136,7 +136,7 @@ def test_the_configured_engine_is_measured_beside_those_that_auto_chooses_from()
 def test_an_engine_that_cannot_count_the_games_lines_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     def names(line_planes: bool) -> set[str]:
         config = Config(network=NetworkConfig(line_planes=line_planes))
-        return {choice.engine for choice in engine_choices(config, "cpu")}
+        return {choice.engine for choice in engine_orders(config, "cpu")}
 
     found = names(line_planes=False)
     monkeypatch.setattr(ConnectFour, "winning_lines", (tuple(range(17)),))

@@ -14,7 +14,7 @@ from alphazero.config_loading import save_config
 from alphazero.errors import UserError
 from alphazero.folders import MODEL_NAME
 from alphazero.hardware.probe import probe_hardware
-from alphazero.metrics.provenance import package_folder
+from alphazero.metrics.provenance import source_root
 from alphazero.run.run_files import with_backend
 from alphazero.training.checkpoint import WEIGHTS
 from alphazero.workflow import checkpoint_key, plan_run
@@ -84,7 +84,7 @@ def test_a_run_without_a_folder_is_named_as_the_workflows_is(
     monkeypatch.setattr(train, "_train", interrupted)
     assert train.run(parsed("--profile", "cpu")) == 130
     planned = plan_run("machine", probe_hardware(), "cpu", "connect_four", 0)
-    key = checkpoint_key(package_folder().parent, planned)
+    key = checkpoint_key(source_root(), planned)
     assert found == [Path("checkpoints", "cpu", f"connect_four_seed0-{key}")]
 
 

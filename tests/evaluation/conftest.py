@@ -25,16 +25,3 @@ def uniform() -> Evaluator:
         return np.zeros((batch, ConnectFour.num_actions), np.float32), np.zeros(batch, np.float32)
 
     return evaluate
-
-
-@pytest.fixture
-def hashed() -> Evaluator:
-    """Logits and values that look random but follow from each observation alone."""
-
-    def evaluate(observations: ByteArray) -> tuple[LogitArray, LogitArray]:
-        rows = observations.reshape(len(observations), -1).astype(np.float64)
-        weights = np.sin(np.arange(1, rows.shape[1] + 1)[:, None] * np.arange(1, 9)[None, :])
-        mixed = np.sin(rows @ weights * 7.0).astype(np.float32)
-        return np.ascontiguousarray(mixed[:, :7]), np.ascontiguousarray(mixed[:, 7])
-
-    return evaluate

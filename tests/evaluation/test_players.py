@@ -10,7 +10,7 @@ import pytest
 
 from alphazero.config import InferenceConfig, NetworkConfig, SearchConfig
 from alphazero.errors import UserError
-from alphazero.evaluation.agents import POLICY, PURE_MCTS, RANDOM, Agent, Setting, make_player
+from alphazero.evaluation.agents import PURE_MCTS, RANDOM, Agent, Setting, make_player, make_policy_player
 from alphazero.evaluation.exhaustive import solve_game
 from alphazero.evaluation.players import (
     NetworkPlayer,
@@ -94,7 +94,7 @@ def test_the_policy_player_takes_the_best_legal_logit_and_the_lowest_of_equals(c
         logits = np.tile(np.array([0, 1, 1, 5, 0, 0, 0], np.float32), (len(observations), 1))
         return logits, np.full(len(observations), 0.25, np.float32)
 
-    player = PolicyPlayer(connect_four, evaluate, "policy")
+    player = PolicyPlayer(connect_four, evaluate)
     moves, values = player.choose_and_value([(), (3, 3, 3, 3, 3, 3)])
     assert moves == [3, 1]  # column 3 is full in the second
     assert values == [0.25, 0.25]
@@ -115,7 +115,7 @@ def test_the_reader_agrees_with_the_plain_rules_beyond_one_arena(connect_four: G
         np.testing.assert_array_equal(observations[row], expected)
 
 
-@pytest.mark.parametrize("kind", [RANDOM, POLICY, "network", PURE_MCTS])
+@pytest.mark.parametrize("kind", [RANDOM, "network", PURE_MCTS])
 def test_without_native_rules_nobody_asks_for_them(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(game: Game, num_trees: int) -> None:
         raise UserError("built but cannot be loaded")
@@ -123,9 +123,13 @@ def test_without_native_rules_nobody_asks_for_them(kind: str, monkeypatch: pytes
     monkeypatch.setattr(ConnectFour, "native_states", fail)
     agent = Agent(kind, kind, "connect_four", network=NetworkConfig(blocks=0, filters=4))
     search = SearchConfig(simulations=8, native_rules=False)
-    player = make_player(agent, Setting(search, InferenceConfig(device="cpu"), pure_mcts_simulations=8))
-    moves = player.choose_moves([(3, 3, 3, 3, 3, 3), ()], streams(2))
-    assert moves[0] in {0, 1, 2, 4, 5, 6} and moves[1] in range(7)
+    setting = Setting(search, InferenceConfig(device="cpu"), pure_mcts_simulations=8)
+    positions = [(3, 3, 3, 3, 3, 3), ()]
+    answers = [make_player(agent, setting).choose_moves(positions, streams(2))]
+    if agent.has_network:
+        answers.append(make_policy_player(agent, setting).choose_and_value(positions)[0])
+    for moves in answers:
+        assert moves[0] in {0, 1, 2, 4, 5, 6} and moves[1] in range(7)
 
 
 def test_rollouts_are_for_the_player_to_move() -> None:

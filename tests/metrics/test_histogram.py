@@ -1,9 +1,9 @@
-"""Latency histograms are exact in the mean, close in quantiles, and merge; rates slide."""
+"""Latency histograms are exact in the mean, close in quantiles, and merge."""
 
 import numpy as np
 import pytest
 
-from alphazero.metrics.histogram import LatencyHistogram, RateWindow
+from alphazero.metrics.histogram import LatencyHistogram
 
 
 def test_mean_is_exact() -> None:
@@ -61,36 +61,3 @@ def test_metrics_are_in_milliseconds_under_catalog_names() -> None:
     assert metrics["inference_latency_ms"] == pytest.approx(10.0)
     assert metrics["inference_latency_p50_ms"] == pytest.approx(10.0, rel=0.06)
     assert metrics["inference_latency_p99_ms"] == pytest.approx(10.0, rel=0.06)
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_rate_counts_only_the_window() -> None:
-    clock = Clock()
-    rate = RateWindow(window_s=10.0, clock=clock)
-    assert rate.rate() is None  # no time has passed
-    clock.now = 5.0
-    rate.add(20)
-    assert rate.rate() == 4.0  # 20 events in 5 s
-    clock.now = 12.0
-    rate.add(10)
-    assert rate.rate() == 3.0  # 30 events in the last 10 s
-    clock.now = 16.0
-    assert rate.rate() == 1.0  # those at 5 s have left
-    clock.now = 100.0
-    assert rate.rate() == 0.0
-
-
-def test_many_events_do_not_grow_the_window() -> None:
-    clock = Clock()
-    rate = RateWindow(window_s=10.0, clock=clock)
-    for _ in range(5000):
-        clock.now += 0.001
-        rate.add(2)
-    assert len(rate._events) <= 101
-    assert rate.rate() == pytest.approx(2000.0)

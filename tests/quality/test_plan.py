@@ -15,8 +15,8 @@ from alphazero.quality.plan import (
     read_plan,
     read_variant,
     read_variants,
-    run_key,
     same_training,
+    training_key,
 )
 from alphazero.training.replay_ratio import planned_steps
 
@@ -55,8 +55,8 @@ def test_no_two_runs_share_a_seed_and_no_two_trainings_a_name() -> None:
         configuration(each, variants[0], plan, PROFILE, run) for each in variants for run in range(plan.runs)
     ]
     assert len({config.run.seed for config in configs}) == len(configs)
-    assert len({run_key(config, "code") for config in configs}) == len(configs)
-    assert run_key(configs[0], "other code") != run_key(configs[0], "code")
+    assert len({training_key(config, "code") for config in configs}) == len(configs)
+    assert training_key(configs[0], "other code") != training_key(configs[0], "code")
 
 
 def test_what_has_no_effect_on_training_needs_no_runs() -> None:

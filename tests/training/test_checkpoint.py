@@ -19,9 +19,10 @@ from alphazero.errors import UserError
 from alphazero.games.registry import get_game
 from alphazero.network.resnet import PolicyValueNetwork, build_network
 from alphazero.training import durable
-from alphazero.training.checkpoint import CheckpointStore, load_agent, load_weights_file, save_weights
+from alphazero.training.checkpoint import CheckpointStore, load_agent
 from alphazero.training.learner import Learner
 from alphazero.training.replay_buffer import ReplayBuffer
+from alphazero.training.weights_file import load_weights_file, save_weights
 from tests.training.random_episode import play_episode
 
 GAME = get_game("connect_four")
