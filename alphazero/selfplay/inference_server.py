@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from alphazero.games.game import ByteArray
-from alphazero.metrics.histogram import LatencyHistogram, fill_bin, no_fills
+from alphazero.metrics.histogram import fill_bin
 from alphazero.network.engine_protocol import InferenceEngine, PipelinedEngine, as_pipelined
 from alphazero.network.engines import make_engine
 from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.selfplay.batching import BatchPolicy, seconds_to_wait
+from alphazero.selfplay.reports import SelfPlayStatistics
 from alphazero.selfplay.transport.messages import InferenceRequest, InferenceResponse
 
 _POLL_S = 5e-5  # between two looks whether the device is done, or another request is here
@@ -41,23 +42,6 @@ class WeightQueue(Protocol):
     """The part of `queue.Queue` that new weights come from: (version, state dict of float32 arrays)."""
 
     def get_nowait(self) -> tuple[int, dict[str, Any]]: ...
-
-
-class InferenceStatistics:
-    """What the server did since the statistics were last taken. Times in seconds."""
-
-    def __init__(self) -> None:
-        self.batches = 0
-        self.rows = 0
-        self.fills = no_fills()  # batches by `fill_bin`
-        self.waiting_s = 0.0  # for requests
-        self.network_s = 0.0  # in the engine
-        self.copies_s = 0.0  # gathering rows into one array, handing answers back
-        self.latency = LatencyHistogram()  # of each row, from an actor's submission to its answer
-
-    def fill_rate(self, batch_size: int) -> float | None:
-        """Rows used / batch capacity; None if there was no batch."""
-        return self.rows / (self.batches * batch_size) if self.batches else None
 
 
 class InferenceServer:
@@ -115,7 +99,7 @@ class InferenceServer:
             pinned_memory=pinned_memory,
             max_batch=batch_size,
         )
-        self.statistics = InferenceStatistics()
+        self.statistics = SelfPlayStatistics()  # the server's part
         self.weights_version = 0
         self._requests = request_queue
         self._responses = response_queues
@@ -155,7 +139,7 @@ class InferenceServer:
         started = time.perf_counter()
         complete = self._gather(timeout)
         gathered = time.perf_counter()
-        self.statistics.waiting_s += gathered - started
+        self.statistics.server_waiting_s += gathered - started
         if not complete:
             return 0
         newest = self._newest_weights()
@@ -168,7 +152,7 @@ class InferenceServer:
         evaluated = time.perf_counter()
         self._answer(requests, self.weights_version, policy_logits, values)
         self.statistics.network_s += evaluated - stacked
-        self.statistics.copies_s += stacked - gathered + time.perf_counter() - evaluated
+        self.statistics.server_copies_s += stacked - gathered + time.perf_counter() - evaluated
         return len(observations)
 
     def _serve_pipelined(self, engine: PipelinedEngine, timeout: float) -> int:
@@ -176,7 +160,7 @@ class InferenceServer:
         if not self._on_their_way:
             started = time.perf_counter()
             complete = self._gather(timeout)
-            self.statistics.waiting_s += time.perf_counter() - started
+            self.statistics.server_waiting_s += time.perf_counter() - started
             if not complete:
                 return 0
             self._launch(engine)
@@ -209,7 +193,7 @@ class InferenceServer:
         requests = self._batch.take()
         engine.submit(self._stack(requests))
         self._on_their_way.append((requests, self.weights_version))
-        self.statistics.copies_s += time.perf_counter() - started
+        self.statistics.server_copies_s += time.perf_counter() - started
 
     def _land(self, engine: PipelinedEngine) -> int:
         """Answer the oldest batch on its way; return its rows."""
@@ -218,12 +202,12 @@ class InferenceServer:
         collected = time.perf_counter()
         self._answer(*self._on_their_way.popleft(), policy_logits, values)
         self.statistics.network_s += collected - started
-        self.statistics.copies_s += time.perf_counter() - collected
+        self.statistics.server_copies_s += time.perf_counter() - collected
         return len(values)
 
-    def take_statistics(self) -> InferenceStatistics:
-        """Return the statistics since the last call."""
-        statistics, self.statistics = self.statistics, InferenceStatistics()
+    def take_statistics(self) -> SelfPlayStatistics:
+        """Return what the server did since the last call; `server_s` is left to whoever knows how long that is."""
+        statistics, self.statistics = self.statistics, SelfPlayStatistics()
         return statistics
 
     def _gather(self, timeout: float) -> bool:
@@ -331,7 +315,8 @@ class InferenceServer:
         whole, rest = divmod(start, self.policy.batch_size)
         fills = [self.policy.batch_size] * whole + [rest] * (rest > 0)
         self.statistics.batches += len(fills)
-        self.statistics.rows += start
+        self.statistics.batch_rows += start
+        self.statistics.batch_slots += len(fills) * self.policy.batch_size
         for rows in fills:
             self.statistics.fills[fill_bin(rows, self.policy.batch_size)] += 1
 
