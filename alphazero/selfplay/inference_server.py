@@ -45,7 +45,7 @@ class WeightQueue(Protocol):
 
 
 class InferenceServer:
-    """Evaluates requests in batches until told to stop. Owns the device; one process, one thread.
+    """Evaluates requests in batches, one a call. Owns the device; one process, one thread.
 
     A device works on one batch while the next is gathered, if its engine can (`PipelinedEngine`).
 
@@ -111,6 +111,8 @@ class InferenceServer:
         self._batch = _Gathered()
         # Batches in the engine, with the version of the weights, the oldest first.
         self._on_their_way: deque[tuple[list[InferenceRequest], int]] = deque()
+        self._requests_on_their_way = 0  # in all of them
+        self._rows_on_their_way = 0
         self._staging: list[ByteArray] = [np.empty(0, np.uint8), np.empty(0, np.uint8)]
 
     @property
@@ -120,11 +122,6 @@ class InferenceServer:
     @engine.setter
     def engine(self, engine: InferenceEngine) -> None:
         self._engine, self._pipeline = engine, as_pipelined(engine)
-
-    def run(self, stopped: Callable[[], bool]) -> None:
-        """Serve until `stopped()`, which is asked after each batch and at least every 0.1 s."""
-        while not stopped():
-            self.serve_batch()
 
     def serve_batch(self, timeout: float = IDLE_WAIT_S) -> int:
         """Gather one batch, evaluate it, answer it; return its rows, 0 if nothing came in `timeout` s.
@@ -191,8 +188,11 @@ class InferenceServer:
             self._load_weights(newest)
         started = time.perf_counter()
         requests = self._batch.take()
-        engine.submit(self._stack(requests))
+        observations = self._stack(requests)
+        engine.submit(observations)
         self._on_their_way.append((requests, self.weights_version))
+        self._requests_on_their_way += len(requests)
+        self._rows_on_their_way += len(observations)
         self.statistics.server_copies_s += time.perf_counter() - started
 
     def _land(self, engine: PipelinedEngine) -> int:
@@ -200,7 +200,10 @@ class InferenceServer:
         started = time.perf_counter()
         policy_logits, values = engine.collect()
         collected = time.perf_counter()
-        self._answer(*self._on_their_way.popleft(), policy_logits, values)
+        requests, weights_version = self._on_their_way.popleft()
+        self._requests_on_their_way -= len(requests)
+        self._rows_on_their_way -= len(values)
+        self._answer(requests, weights_version, policy_logits, values)
         self.statistics.network_s += collected - started
         self.statistics.server_copies_s += time.perf_counter() - collected
         return len(values)
@@ -252,11 +255,9 @@ class InferenceServer:
         """Return how many rows may still come before one that is here, or on its way, is answered."""
         if self._rows_in_play is None:
             return None
-        launched = [request for requests, _ in self._on_their_way for request in requests]
         if self._requests_in_play is None:
-            rows = self._batch.rows + sum(len(request.observations) for request in launched)
-            return max(0, self._rows_in_play - rows)
-        asking = len(self._batch.groups) + len(launched)
+            return max(0, self._rows_in_play - self._batch.rows - self._rows_on_their_way)
+        asking = len(self._batch.groups) + self._requests_on_their_way
         return max(0, self._requests_in_play - asking) * self._rows_in_play // self._requests_in_play
 
     def _next_request(self, wait_s: float) -> InferenceRequest | None:

@@ -1,7 +1,6 @@
 """The server as the plan names it, over plain queues: batches, answers, weights, its baseline behaviour."""
 
 import queue
-import threading
 import time
 
 import numpy as np
@@ -135,15 +134,3 @@ def test_a_request_larger_than_a_batch_counts_as_the_pieces_it_is_evaluated_in(n
     statistics = bench.server.take_statistics()
     assert (statistics.batches, statistics.batch_rows, statistics.batch_slots) == (3, 20, 24)
     assert statistics.fills.tolist() == [0] * 9 + [0, 1] + [0] * 8 + [2]  # 50 % full, and twice full
-
-
-def test_run_ends_when_told(network):
-    bench = Bench(network)
-    stop = threading.Event()
-    thread = threading.Thread(target=bench.server.run, args=(stop.is_set,))
-    thread.start()
-    bench.ask(0, 2)
-    assert len(bench.responses[0].get(timeout=30).values) == 2
-    stop.set()
-    thread.join(10)
-    assert not thread.is_alive()
