@@ -172,9 +172,7 @@ class Chronicle:
 
     def on_round(self, counts: SelfPlayCounts, evaluated: int) -> None:
         selfplay = self._selfplay
-        selfplay.games += counts.games
-        selfplay.positions += counts.positions
-        selfplay.simulations += counts.simulations
+        selfplay.merge(counts)
         selfplay.batch_rows += evaluated
         if self._config.inference.cache_positions:
             selfplay.looked_up_rows += counts.leaves

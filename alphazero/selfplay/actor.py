@@ -15,8 +15,8 @@ from alphazero.config import Config
 from alphazero.games.game import Game
 from alphazero.games.registry import get_game
 from alphazero.metrics.histogram import no_fills
-from alphazero.selfplay.game_group import GameGroup, SelfPlayCounts
-from alphazero.selfplay.reports import ActorReport, WorkerFailure
+from alphazero.selfplay.game_group import GameGroup
+from alphazero.selfplay.reports import ActorReport, ActorStatistics, WorkerFailure
 from alphazero.selfplay.stop_signals import ignore_stop_signals
 from alphazero.selfplay.transport.caching import CachingClient
 from alphazero.selfplay.transport.messages import EvaluatesByItself, EvaluationClient, SelfPlayStopped
@@ -97,8 +97,8 @@ def _play(spec: ActorSpec) -> None:
             collected = time.perf_counter()
             group.apply_untrained(rows)
             applied = time.perf_counter()
-            report.tree_s += applied - collected
-            report.search_s += applied - started
+            report.statistics.tree_s += applied - collected
+            report.statistics.search_s += applied - started
             report.episodes += group.take_episodes()
         report = channel.after_round(groups, client)
     for index, group in enumerate(groups):
@@ -113,9 +113,9 @@ def _play(spec: ActorSpec) -> None:
             rows = group.collect()
             collected = time.perf_counter()
             client.submit(index, rows)
-            report.waiting_s += received - started
-            report.tree_s += applied - received
-            report.search_s += collected - received
+            report.statistics.waiting_s += received - started
+            report.statistics.tree_s += applied - received
+            report.statistics.search_s += collected - received
             report.episodes += group.take_episodes()
         report = channel.after_round(groups, client)
 
@@ -124,7 +124,7 @@ class _ParentChannel:
     """What passes between an actor and its parent: reports out, stop and pause in."""
 
     def __init__(self, spec: ActorSpec) -> None:
-        self.report = ActorReport(spec.actor)
+        self.report = ActorReport()
         self._spec = spec
         self._reported = time.perf_counter()
 
@@ -141,7 +141,7 @@ class _ParentChannel:
             began = now
             time.sleep(PAUSE_STEP_S)
             now = time.perf_counter()
-            self.report.paused_s += now - began
+            self.report.statistics.paused_s += now - began
             if now - self._reported >= REPORT_EVERY_S:
                 self._send(groups, client, now)
             if spec.parent.poll():
@@ -152,13 +152,13 @@ class _ParentChannel:
 
     def _send(self, groups: list[GameGroup], client: EvaluationClient, now: float) -> None:
         report = self.report
-        report.elapsed_s = now - self._reported
+        report.statistics.actor_s = now - self._reported
         for group in groups:
-            _add(report.counts, group.take_counts())
-            _account_search(report, group)
+            report.statistics.merge(group.take_counts())
+            _account_search(report.statistics, group)
         _account_network(report, client)
         self._spec.parent.send(report)
-        self.report, self._reported = ActorReport(self._spec.actor), now
+        self.report, self._reported = ActorReport(), now
 
 
 def _client(spec: ActorSpec, game: Game) -> EvaluationClient:
@@ -213,39 +213,34 @@ def group_shape(config: Config) -> tuple[int, int]:
     return groups, config.selfplay.games_per_actor // groups
 
 
-def _account_search(report: ActorReport, group: GameGroup) -> None:
+def _account_search(statistics: ActorStatistics, group: GameGroup) -> None:
     """Add what the compiled driver timed apart; where there is none, only the sum is known."""
     seconds = group.search.take_seconds()
     if seconds is None:
-        report.tree_s = 0.0
+        statistics.tree_s = 0.0
         return
-    report.timed_apart = True
-    report.tree_s += seconds[0]
-    report.rules_s += seconds[1]
-    report.encoding_s += seconds[2]
+    statistics.reports_timed_apart = 1
+    statistics.tree_s += seconds[0]
+    statistics.rules_s += seconds[1]
+    statistics.encoding_s += seconds[2]
 
 
 def _account_network(report: ActorReport, client: EvaluationClient) -> None:
     """What looked like waiting was in part the cache and, with an engine of its own, the network."""
+    statistics = report.statistics
     if isinstance(client, CachingClient):
-        report.has_cache = True
-        report.looked_up_rows, client.looked_up_rows = client.looked_up_rows, 0
-        report.cached_rows, client.cached_rows = client.cached_rows, 0
-        report.cache_s = client.look_up_s + client.keep_s
-        report.waiting_s = max(0.0, report.waiting_s - client.keep_s)
+        statistics.reports_with_cache = 1
+        statistics.looked_up_rows, client.looked_up_rows = client.looked_up_rows, 0
+        statistics.cached_rows, client.cached_rows = client.cached_rows, 0
+        statistics.cache_s = client.look_up_s + client.keep_s
+        statistics.waiting_s = max(0.0, statistics.waiting_s - client.keep_s)
         client.look_up_s = client.keep_s = 0.0
         client = client.inner
     if isinstance(client, EvaluatesByItself):
         report.engine = client.engine_name
-        report.network_s, client.network_s = client.network_s, 0.0
-        report.batch_rows, client.network_rows = client.network_rows, 0
-        report.fills, client.fills = client.fills, no_fills()
-        report.batches = int(report.fills.sum())
-        report.waiting_s = max(0.0, report.waiting_s - report.network_s)
-
-
-def _add(total: SelfPlayCounts, more: SelfPlayCounts) -> None:
-    total.simulations += more.simulations
-    total.leaves += more.leaves
-    total.positions += more.positions
-    total.games += more.games
+        statistics.network_s, client.network_s = client.network_s, 0.0
+        statistics.batch_rows, client.network_rows = client.network_rows, 0
+        statistics.fills, client.fills = client.fills, no_fills()
+        statistics.batches = int(statistics.fills.sum())
+        statistics.batch_slots = statistics.batches * len(client.observations[0])
+        statistics.waiting_s = max(0.0, statistics.waiting_s - statistics.network_s)

@@ -38,6 +38,11 @@ class SelfPlayCounts:
     positions: int = 0
     games: int = 0
 
+    def merge(self, other: SelfPlayCounts) -> None:
+        """Add all that `other` counted, which is of the same class or of one that this class derives from."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
 
 class GameGroup:
     """Plays `num_games` games for ever, each slot starting a new game when its last one has ended.

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from alphazero.games.game import ByteArray
-from alphazero.metrics.histogram import LatencyHistogram, fill_bin, no_fills
+from alphazero.metrics.histogram import fill_bin
 from alphazero.network.engine_protocol import InferenceEngine, PipelinedEngine, as_pipelined
 from alphazero.network.engines import make_engine
 from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.selfplay.batching import BatchPolicy, seconds_to_wait
+from alphazero.selfplay.reports import SelfPlayStatistics
 from alphazero.selfplay.transport.messages import InferenceRequest, InferenceResponse
 
 _POLL_S = 5e-5  # between two looks whether the device is done, or another request is here
@@ -43,25 +44,8 @@ class WeightQueue(Protocol):
     def get_nowait(self) -> tuple[int, dict[str, Any]]: ...
 
 
-class InferenceStatistics:
-    """What the server did since the statistics were last taken. Times in seconds."""
-
-    def __init__(self) -> None:
-        self.batches = 0
-        self.rows = 0
-        self.fills = no_fills()  # batches by `fill_bin`
-        self.waiting_s = 0.0  # for requests
-        self.network_s = 0.0  # in the engine
-        self.copies_s = 0.0  # gathering rows into one array, handing answers back
-        self.latency = LatencyHistogram()  # of each row, from an actor's submission to its answer
-
-    def fill_rate(self, batch_size: int) -> float | None:
-        """Rows used / batch capacity; None if there was no batch."""
-        return self.rows / (self.batches * batch_size) if self.batches else None
-
-
 class InferenceServer:
-    """Evaluates requests in batches until told to stop. Owns the device; one process, one thread.
+    """Evaluates requests in batches, one a call. Owns the device; one process, one thread.
 
     A device works on one batch while the next is gathered, if its engine can (`PipelinedEngine`).
 
@@ -115,7 +99,7 @@ class InferenceServer:
             pinned_memory=pinned_memory,
             max_batch=batch_size,
         )
-        self.statistics = InferenceStatistics()
+        self.statistics = SelfPlayStatistics()  # the server's part
         self.weights_version = 0
         self._requests = request_queue
         self._responses = response_queues
@@ -127,6 +111,8 @@ class InferenceServer:
         self._batch = _Gathered()
         # Batches in the engine, with the version of the weights, the oldest first.
         self._on_their_way: deque[tuple[list[InferenceRequest], int]] = deque()
+        self._requests_on_their_way = 0  # in all of them
+        self._rows_on_their_way = 0
         self._staging: list[ByteArray] = [np.empty(0, np.uint8), np.empty(0, np.uint8)]
 
     @property
@@ -136,11 +122,6 @@ class InferenceServer:
     @engine.setter
     def engine(self, engine: InferenceEngine) -> None:
         self._engine, self._pipeline = engine, as_pipelined(engine)
-
-    def run(self, stopped: Callable[[], bool]) -> None:
-        """Serve until `stopped()`, which is asked after each batch and at least every 0.1 s."""
-        while not stopped():
-            self.serve_batch()
 
     def serve_batch(self, timeout: float = IDLE_WAIT_S) -> int:
         """Gather one batch, evaluate it, answer it; return its rows, 0 if nothing came in `timeout` s.
@@ -155,7 +136,7 @@ class InferenceServer:
         started = time.perf_counter()
         complete = self._gather(timeout)
         gathered = time.perf_counter()
-        self.statistics.waiting_s += gathered - started
+        self.statistics.server_waiting_s += gathered - started
         if not complete:
             return 0
         newest = self._newest_weights()
@@ -168,7 +149,7 @@ class InferenceServer:
         evaluated = time.perf_counter()
         self._answer(requests, self.weights_version, policy_logits, values)
         self.statistics.network_s += evaluated - stacked
-        self.statistics.copies_s += stacked - gathered + time.perf_counter() - evaluated
+        self.statistics.server_copies_s += stacked - gathered + time.perf_counter() - evaluated
         return len(observations)
 
     def _serve_pipelined(self, engine: PipelinedEngine, timeout: float) -> int:
@@ -176,7 +157,7 @@ class InferenceServer:
         if not self._on_their_way:
             started = time.perf_counter()
             complete = self._gather(timeout)
-            self.statistics.waiting_s += time.perf_counter() - started
+            self.statistics.server_waiting_s += time.perf_counter() - started
             if not complete:
                 return 0
             self._launch(engine)
@@ -207,23 +188,29 @@ class InferenceServer:
             self._load_weights(newest)
         started = time.perf_counter()
         requests = self._batch.take()
-        engine.submit(self._stack(requests))
+        observations = self._stack(requests)
+        engine.submit(observations)
         self._on_their_way.append((requests, self.weights_version))
-        self.statistics.copies_s += time.perf_counter() - started
+        self._requests_on_their_way += len(requests)
+        self._rows_on_their_way += len(observations)
+        self.statistics.server_copies_s += time.perf_counter() - started
 
     def _land(self, engine: PipelinedEngine) -> int:
         """Answer the oldest batch on its way; return its rows."""
         started = time.perf_counter()
         policy_logits, values = engine.collect()
         collected = time.perf_counter()
-        self._answer(*self._on_their_way.popleft(), policy_logits, values)
+        requests, weights_version = self._on_their_way.popleft()
+        self._requests_on_their_way -= len(requests)
+        self._rows_on_their_way -= len(values)
+        self._answer(requests, weights_version, policy_logits, values)
         self.statistics.network_s += collected - started
-        self.statistics.copies_s += time.perf_counter() - collected
+        self.statistics.server_copies_s += time.perf_counter() - collected
         return len(values)
 
-    def take_statistics(self) -> InferenceStatistics:
-        """Return the statistics since the last call."""
-        statistics, self.statistics = self.statistics, InferenceStatistics()
+    def take_statistics(self) -> SelfPlayStatistics:
+        """Return what the server did since the last call; `server_s` is left to whoever knows how long that is."""
+        statistics, self.statistics = self.statistics, SelfPlayStatistics()
         return statistics
 
     def _gather(self, timeout: float) -> bool:
@@ -268,11 +255,9 @@ class InferenceServer:
         """Return how many rows may still come before one that is here, or on its way, is answered."""
         if self._rows_in_play is None:
             return None
-        launched = [request for requests, _ in self._on_their_way for request in requests]
         if self._requests_in_play is None:
-            rows = self._batch.rows + sum(len(request.observations) for request in launched)
-            return max(0, self._rows_in_play - rows)
-        asking = len(self._batch.groups) + len(launched)
+            return max(0, self._rows_in_play - self._batch.rows - self._rows_on_their_way)
+        asking = len(self._batch.groups) + self._requests_on_their_way
         return max(0, self._requests_in_play - asking) * self._rows_in_play // self._requests_in_play
 
     def _next_request(self, wait_s: float) -> InferenceRequest | None:
@@ -331,7 +316,8 @@ class InferenceServer:
         whole, rest = divmod(start, self.policy.batch_size)
         fills = [self.policy.batch_size] * whole + [rest] * (rest > 0)
         self.statistics.batches += len(fills)
-        self.statistics.rows += start
+        self.statistics.batch_rows += start
+        self.statistics.batch_slots += len(fills) * self.policy.batch_size
         for rows in fills:
             self.statistics.fills[fill_bin(rows, self.policy.batch_size)] += 1
 

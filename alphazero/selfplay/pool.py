@@ -277,10 +277,7 @@ class SelfPlayPool:
                 self._episodes.put(episode)
         with self._statistics_lock:
             self.engine = report.engine or self.engine
-            if isinstance(report, ActorReport):
-                self._statistics.add_actor_report(report, group_shape(self.config)[1])
-            else:
-                self._statistics.add_server_report(report)
+            self._statistics.merge(report.statistics)
 
     def _note_changes(self, name: str, report: ActorReport | ServerReport) -> None:
         """Tell a person when an engine went on in float32, or with smaller batches."""
@@ -296,7 +293,7 @@ class SelfPlayPool:
             self._most_rows = report.most_rows
             self.notes.put(
                 f"{name}: out of device memory; from here on at most {report.most_rows} rows go through the "
-                f"network at once (inference.batch_size is {report.batch_capacity})"
+                f"network at once (inference.batch_size is {self.config.inference.batch_size})"
             )
 
     def _handle_death(self, name: str) -> None:

@@ -95,18 +95,5 @@ def _serve(spec: ServerSpec) -> None:
         if elapsed >= REPORT_EVERY_S:
             reported += elapsed
             statistics = server.take_statistics()
-            spec.parent.send(
-                ServerReport(
-                    statistics.batches,
-                    statistics.rows,
-                    statistics.fills,
-                    elapsed,
-                    statistics.waiting_s,
-                    statistics.network_s,
-                    statistics.copies_s,
-                    statistics.latency.array,
-                    server.engine.name,
-                    inference.batch_size,
-                    server.engine.max_batch,
-                )
-            )
+            statistics.server_s = elapsed
+            spec.parent.send(ServerReport(statistics, server.engine.name, server.engine.max_batch))

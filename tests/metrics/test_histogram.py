@@ -27,7 +27,7 @@ def test_merging_equals_counting_together() -> None:
     first.add(np.array([0.001, 0.02]))
     second.add(0.5, count=2)
     both.add(np.array([0.001, 0.02, 0.5, 0.5]))
-    first.merge(second.array)
+    first += second
     np.testing.assert_array_equal(first.array, both.array)
 
 

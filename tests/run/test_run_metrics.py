@@ -11,7 +11,7 @@ import torch
 from alphazero.metrics.catalog import check_names
 from alphazero.records import Episode
 from alphazero.run.run_metrics import RunMetrics, inference_metrics
-from alphazero.selfplay.reports import ActorReport, SelfPlayStatistics
+from alphazero.selfplay.reports import ActorStatistics, SelfPlayStatistics
 from alphazero.training.learner import LossRecord
 
 
@@ -70,9 +70,7 @@ def test_the_cache_has_a_share_of_the_actors_time() -> None:
 
 def test_pauses_for_the_learner_have_a_share_of_their_own() -> None:
     statistics = SelfPlayStatistics()
-    statistics.add_actor_report(
-        ActorReport(0, elapsed_s=10.0, search_s=5.0, waiting_s=1.0, paused_s=3.0), batch_capacity=1
-    )
+    statistics.merge(ActorStatistics(actor_s=10.0, search_s=5.0, waiting_s=1.0, paused_s=3.0))
     split = inference_metrics(statistics)
     assert (split["time_search"], split["time_waiting"], split["time_paused"]) == (0.5, 0.1, 0.3)
     assert split["time_other"] == pytest.approx(0.1)
@@ -81,15 +79,15 @@ def test_pauses_for_the_learner_have_a_share_of_their_own() -> None:
 def test_a_row_that_is_all_pause_has_the_same_parts_as_others() -> None:
     """They are averaged over a run: a part that is missing here would count for more there."""
     parts = {}
-    for name, report in {
-        "playing": ActorReport(
-            0, elapsed_s=2.0, search_s=1.0, tree_s=0.5, rules_s=0.3, encoding_s=0.2, cache_s=0.5
+    for name, reported in {
+        "playing": ActorStatistics(
+            actor_s=2.0, search_s=1.0, tree_s=0.5, rules_s=0.3, encoding_s=0.2, cache_s=0.5
         ),
-        "paused": ActorReport(0, elapsed_s=2.0, paused_s=2.0),
+        "paused": ActorStatistics(actor_s=2.0, paused_s=2.0),
     }.items():
-        report.timed_apart = report.has_cache = True
+        reported.reports_timed_apart = reported.reports_with_cache = 1
         statistics = SelfPlayStatistics()
-        statistics.add_actor_report(report, batch_capacity=1)
+        statistics.merge(reported)
         parts[name] = {
             key: share for key, share in inference_metrics(statistics).items() if key.startswith("time_")
         }

@@ -24,7 +24,7 @@ from alphazero.selfplay.actor import (
     _ParentChannel,
     group_shape,
 )
-from alphazero.selfplay.reports import ActorReport
+from alphazero.selfplay.reports import ActorReport, ActorStatistics
 from alphazero.selfplay.transport.caching import CachingClient
 from alphazero.selfplay.transport.local import LocalClient
 from alphazero.selfplay.transport.messages import EvaluationClient, SelfPlayStopped
@@ -87,7 +87,7 @@ def ask(client: EvaluationClient, *positions: int) -> None:
 
 
 def report_of(client: EvaluationClient) -> ActorReport:
-    report = ActorReport(0, waiting_s=100.0)
+    report = ActorReport(ActorStatistics(waiting_s=100.0))
     _account_network(report, client)
     return report
 
@@ -99,12 +99,14 @@ def test_evaluations_reported_are_those_of_the_network() -> None:
     ask(client, 3, 2, 1)
     ask(client, 1, 4)
     report = report_of(client)
-    assert (report.looked_up_rows, report.cached_rows) == (9, 5)
-    assert (report.batches, report.batch_rows, report.engine) == (2, 4, "stand-in")  # 3 rows, none, 1 row
-    assert np.flatnonzero(report.fills).tolist() == [5, 15]  # a quarter full and three quarters, of 20 bins
-    assert 0 < report.cache_s < 1 and 0 < report.network_s < 1
-    assert 100 - report.cache_s - report.network_s < report.waiting_s < 100 - report.network_s
-    again = report_of(client)
+    did = report.statistics
+    assert (did.looked_up_rows, did.cached_rows) == (9, 5)
+    assert (did.batches, did.batch_rows, report.engine) == (2, 4, "stand-in")  # 3 rows, none, 1 row
+    assert did.batch_slots == 2 * ROWS
+    assert np.flatnonzero(did.fills).tolist() == [5, 15]  # a quarter full and three quarters, of 20 bins
+    assert 0 < did.cache_s < 1 and 0 < did.network_s < 1
+    assert 100 - did.cache_s - did.network_s < did.waiting_s < 100 - did.network_s
+    again = report_of(client).statistics
     assert (again.looked_up_rows, again.cached_rows, again.batches, again.batch_rows) == (0, 0, 0, 0)
     assert (again.cache_s, again.network_s, again.waiting_s) == (0, 0, 100)
 
@@ -113,16 +115,18 @@ def test_without_a_cache_every_round_is_a_forward_pass() -> None:
     client = LocalClient(Engine(), None, 1, ROWS, GAME.observation_shape)
     ask(client, 1, 1, 1, 1)
     ask(client, 1, 1)
-    report = report_of(client)
-    assert (report.batches, report.batch_rows, report.looked_up_rows, report.cache_s) == (2, 6, 0, 0)
+    did = report_of(client).statistics
+    assert (did.batches, did.batch_rows, did.batch_slots) == (2, 6, 8)
+    assert (did.looked_up_rows, did.cache_s) == (0, 0)
 
 
 def test_with_a_server_the_batches_are_not_the_actors() -> None:
     client = client_of("shared_memory", 100)
     client.submit(0, 3)  # equal rows
     report = report_of(client)
-    assert (report.batches, report.batch_rows, report.engine) == (0, 0, "")
-    assert (report.looked_up_rows, report.cached_rows, report.waiting_s) == (3, 2, 100)
+    did = report.statistics
+    assert (did.batches, did.batch_rows, did.batch_slots, report.engine) == (0, 0, 0, "")
+    assert (did.looked_up_rows, did.cached_rows, did.waiting_s) == (3, 2, 100)
 
 
 def test_time_paused_for_the_learner_is_no_waiting_for_evaluations() -> None:
@@ -131,9 +135,9 @@ def test_time_paused_for_the_learner_is_no_waiting_for_evaluations() -> None:
     paused = [1]
     threading.Timer(0.1, paused.__setitem__, (0, 0)).start()
     channel = _ParentChannel(ActorSpec(0, 0, Config(), 0, here, paused, [0]))
-    report = channel.report
+    did = channel.report.statistics
     channel.after_round([], LocalClient(Engine(), None, 1, ROWS, GAME.observation_shape))
-    assert report.paused_s >= 0.09 and report.waiting_s == 0.0
+    assert did.paused_s >= 0.09 and did.waiting_s == 0.0
 
 
 def test_without_a_network_its_answers_are_the_trees_time_and_no_rest(
@@ -162,7 +166,7 @@ def test_without_a_network_its_answers_are_the_trees_time_and_no_rest(
 
     class Channel(_ParentChannel):
         def after_round(self, *arguments: object) -> ActorReport:
-            reports.append(self.report)
+            reports.append(self.report.statistics)
             raise SelfPlayStopped
 
     monkeypatch.setattr(actor, "GameGroup", Group)
@@ -193,8 +197,8 @@ def test_a_long_pause_is_reported_while_it_lasts(monkeypatch: pytest.MonkeyPatch
     monkeypatch.undo()
     reports = []
     while parent.poll():
-        reports.append(parent.recv())
+        reports.append(parent.recv().statistics)
     assert len(reports) == 2
     for report in reports:
-        assert report.paused_s == pytest.approx(report.elapsed_s)
-    assert sum(report.paused_s for report in (*reports, channel.report)) == pytest.approx(clock[0])
+        assert report.paused_s == pytest.approx(report.actor_s)
+    assert sum(report.paused_s for report in (*reports, channel.report.statistics)) == pytest.approx(clock[0])

@@ -1,7 +1,6 @@
 """The server as the plan names it, over plain queues: batches, answers, weights, its baseline behaviour."""
 
 import queue
-import threading
 import time
 
 import numpy as np
@@ -99,7 +98,7 @@ def test_it_waits_for_its_timeout_and_no_longer(network):
 def test_nothing_comes_of_no_requests(network):
     bench = Bench(network)
     assert bench.server.serve_batch(timeout=0.01) == 0
-    assert bench.server.take_statistics().fill_rate(256) is None
+    assert bench.server.take_statistics().batch_slots == 0
 
 
 def test_the_newest_weights_are_used_and_named(network):
@@ -122,7 +121,7 @@ def test_the_fill_rate_is_rows_over_capacity(network):
     bench.ask(0, 6)
     bench.server.serve_batch()
     statistics = bench.server.take_statistics()
-    assert statistics.fill_rate(8) == 6 / 8
+    assert (statistics.batch_rows, statistics.batch_slots) == (6, 8)
     assert statistics.fills.tolist() == [0] * 15 + [1] + [0] * 4  # 75 % to 80 % full
     assert statistics.latency.count == 6
     assert bench.server.take_statistics().batches == 0
@@ -133,18 +132,5 @@ def test_a_request_larger_than_a_batch_counts_as_the_pieces_it_is_evaluated_in(n
     bench.ask(0, 20)
     bench.server.serve_batch()
     statistics = bench.server.take_statistics()
-    assert (statistics.batches, statistics.rows) == (3, 20)
-    assert statistics.fill_rate(8) == 20 / 24
+    assert (statistics.batches, statistics.batch_rows, statistics.batch_slots) == (3, 20, 24)
     assert statistics.fills.tolist() == [0] * 9 + [0, 1] + [0] * 8 + [2]  # 50 % full, and twice full
-
-
-def test_run_ends_when_told(network):
-    bench = Bench(network)
-    stop = threading.Event()
-    thread = threading.Thread(target=bench.server.run, args=(stop.is_set,))
-    thread.start()
-    bench.ask(0, 2)
-    assert len(bench.responses[0].get(timeout=30).values) == 2
-    stop.set()
-    thread.join(10)
-    assert not thread.is_alive()

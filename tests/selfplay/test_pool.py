@@ -21,7 +21,6 @@ import torch
 
 from alphazero.config import Config, InferenceConfig, NetworkConfig, RunConfig, SearchConfig, SelfPlayConfig
 from alphazero.games.registry import get_game
-from alphazero.metrics.histogram import LatencyHistogram, no_fills
 from alphazero.network.engines import make_engine
 from alphazero.network.openvino_engine import has_openvino
 from alphazero.network.resnet import PolicyValueNetwork, build_network
@@ -216,7 +215,7 @@ def test_every_leaf_is_looked_up_and_the_network_evaluates_the_rest(inference: I
 
 
 def server_report(engine: str, most_rows: int) -> ServerReport:
-    return ServerReport(1, 8, no_fills(), 0.5, 0.1, 0.3, 0.1, LatencyHistogram().array, engine, 16, most_rows)
+    return ServerReport(SelfPlayStatistics(batches=1, batch_rows=8, batch_slots=16), engine, most_rows)
 
 
 def test_an_engine_that_lost_memory_or_precision_is_reported_once() -> None:
