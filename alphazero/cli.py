@@ -19,7 +19,7 @@ from typing import Any
 
 from alphazero.errors import RunError, UserError
 from alphazero.hardware.nvidia import number_by_bus
-from alphazero.selfplay.stop_signals import HANG_UP, interrupt, is_heeded
+from alphazero.stop_signals import HANG_UP, interrupt, is_heeded
 
 COMMANDS = {
     "detect": "show the GPUs, CPU and memory found, and the hardware profile they lead to",

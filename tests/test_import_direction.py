@@ -19,8 +19,11 @@ LAYERS = (
     (
         "connections",
         "documents",
+        "durable",
         "errors",
         "folders",
+        "run_lock",
+        "stop_signals",
         "source_meaning",
         "student",
         "native_flags",

@@ -26,7 +26,7 @@ from alphazero.benchmark.window import LONGEST_LEARNER_S, Window
 from alphazero.benchmark.window_log import CEILING, LEARNER, SELFPLAY, WindowLog, WindowRow
 from alphazero.config import Config
 from alphazero.errors import UserError
-from alphazero.training.run_lock import LOCK_NAME, LockHeld, RunLock
+from alphazero.run_lock import LOCK_NAME, LockHeld, RunLock
 
 BLOCK = 9  # configurations measured against one baseline window
 # Seconds to count on besides those of the windows themselves, in estimates.

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from alphazero.durable import replace_durably, write_durably
 from alphazero.evaluation.agents import Agent, Setting, network_agent
 from alphazero.evaluation.run import curve_weights
 from alphazero.evaluation.solved_positions import SolvedPosition, value_classes
@@ -19,7 +20,6 @@ from alphazero.folders import MODEL_NAME
 from alphazero.quality.statistics import FloatArray
 from alphazero.quality.trainings import Training
 from alphazero.run.run_files import SUMMARY_NAME
-from alphazero.training.durable import replace_durably, write_durably
 from alphazero.training.weights_file import load_weights_file
 
 

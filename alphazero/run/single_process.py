@@ -37,12 +37,12 @@ from alphazero.run.run_files import (
     writing_to,
 )
 from alphazero.run.run_metrics import SHORTEST_INTERVAL_S, RunMetrics
+from alphazero.run_lock import RunLock
 from alphazero.selfplay.game_group import SelfPlayCounts
 from alphazero.selfplay.reports import SelfPlayStatistics
 from alphazero.training.checkpoint import CheckpointStore, step_name
 from alphazero.training.learner import Learner, LossRecord
 from alphazero.training.replay_buffer import ReplayBuffer
-from alphazero.training.run_lock import RunLock
 from alphazero.training.weights_file import save_weights
 
 EXIT_DONE = 0

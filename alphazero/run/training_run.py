@@ -53,16 +53,16 @@ from alphazero.run.run_files import (
     writing_to,
 )
 from alphazero.run.run_metrics import SHORTEST_INTERVAL_S, RunMetrics
+from alphazero.run_lock import RunLock
 from alphazero.seeding import generator
 from alphazero.selfplay.pool import SelfPlayPool, WorkerDied
-from alphazero.selfplay.stop_signals import stop_asked_by_signals
+from alphazero.stop_signals import stop_asked_by_signals
 from alphazero.training.checkpoint import CheckpointStore, step_name
 from alphazero.training.device_batch import batch_uploader
 from alphazero.training.learner import Learner
 from alphazero.training.prefetch import BatchPrefetcher
 from alphazero.training.replay_buffer import make_replay_buffer
 from alphazero.training.replay_ratio import planned_steps, replay_ratio_gate
-from alphazero.training.run_lock import RunLock
 from alphazero.training.weights_file import save_weights
 
 MOST_UNTRAINED_SHARE = 0.2  # of training.max_minutes

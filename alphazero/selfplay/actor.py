@@ -17,12 +17,12 @@ from alphazero.games.registry import get_game
 from alphazero.metrics.histogram import no_fills
 from alphazero.selfplay.game_group import GameGroup
 from alphazero.selfplay.reports import ActorReport, ActorStatistics, WorkerFailure
-from alphazero.selfplay.stop_signals import ignore_stop_signals
 from alphazero.selfplay.transport.caching import CachingClient
 from alphazero.selfplay.transport.messages import EvaluatesByItself, EvaluationClient, SelfPlayStopped
 from alphazero.selfplay.transport.pickled_queue import QueueClient
 from alphazero.selfplay.transport.shared_memory import SharedMemoryClient, SharedSlots
 from alphazero.selfplay.transport.weight_board import WeightBoard, WeightBoardReader
+from alphazero.stop_signals import ignore_stop_signals
 
 REPORT_EVERY_S = 0.5
 PAUSE_STEP_S = 0.02

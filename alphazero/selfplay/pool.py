@@ -38,9 +38,9 @@ from alphazero.selfplay.actor import ActorSpec, actor_main, group_shape
 from alphazero.selfplay.engine_at_start import settle_engine
 from alphazero.selfplay.reports import ActorReport, SelfPlayStatistics, ServerReport, WorkerFailure
 from alphazero.selfplay.server_process import ServerSpec, server_main
-from alphazero.selfplay.stop_signals import stop_signals_held_back
 from alphazero.selfplay.transport.shared_memory import SharedSlots
 from alphazero.selfplay.transport.weight_board import WeightBoard
+from alphazero.stop_signals import stop_signals_held_back
 
 JOIN_S = 5.0  # seconds a process gets to leave before it is killed
 FALLBACK = "eager"  # the engine that `GuardedEngine` falls back to

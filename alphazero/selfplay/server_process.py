@@ -12,7 +12,6 @@ from alphazero.config import Config
 from alphazero.games.registry import get_game
 from alphazero.selfplay.actor import group_shape
 from alphazero.selfplay.reports import ServerReport, WorkerFailure
-from alphazero.selfplay.stop_signals import ignore_stop_signals
 from alphazero.selfplay.transport.pickled_queue import QueueResponses
 from alphazero.selfplay.transport.shared_memory import (
     SharedMemoryRequestQueue,
@@ -20,6 +19,7 @@ from alphazero.selfplay.transport.shared_memory import (
     SharedSlots,
 )
 from alphazero.selfplay.transport.weight_board import WeightBoard, WeightBoardReader
+from alphazero.stop_signals import ignore_stop_signals
 
 REPORT_EVERY_S = 0.5
 

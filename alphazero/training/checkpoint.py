@@ -30,10 +30,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from alphazero.durable import flush_to_disk, replace_durably, sync_folder, write_durably
 from alphazero.errors import UserError
 from alphazero.folders import MODEL_NAME
 from alphazero.network.resnet import PolicyValueNetwork
-from alphazero.training.durable import flush_to_disk, replace_durably, sync_folder, write_durably
 from alphazero.training.learner_file import decode_learner_state, encode_learner_state
 from alphazero.training.weights_file import load_network, load_weights_file, weights_bytes
 

@@ -11,9 +11,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from alphazero.durable import replace_durably, write_durably
 from alphazero.errors import UserError
 from alphazero.network.resnet import PolicyValueNetwork, network_from_metadata, network_metadata
-from alphazero.training.durable import replace_durably, write_durably
 
 
 def weights_bytes(network: PolicyValueNetwork, metadata: Mapping[str, str]) -> bytes:

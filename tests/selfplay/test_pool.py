@@ -358,7 +358,7 @@ def test_signals_for_the_whole_process_group_are_left_to_the_parent() -> None:
 TRACKER = """
 import os, signal, time
 from multiprocessing import resource_tracker
-from alphazero.selfplay.stop_signals import stop_signals_held_back
+from alphazero.stop_signals import stop_signals_held_back
 
 with stop_signals_held_back():
     pass

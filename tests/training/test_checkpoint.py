@@ -14,11 +14,11 @@ import pytest
 import safetensors.torch
 import torch
 
+from alphazero import durable
 from alphazero.config import NetworkConfig, TrainingConfig
 from alphazero.errors import UserError
 from alphazero.games.registry import get_game
 from alphazero.network.resnet import PolicyValueNetwork, build_network
-from alphazero.training import durable
 from alphazero.training.checkpoint import CheckpointStore, load_agent
 from alphazero.training.learner import Learner
 from alphazero.training.replay_buffer import ReplayBuffer

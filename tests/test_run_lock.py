@@ -11,15 +11,15 @@ import pytest
 
 from alphazero.benchmark.session import one_measurement_at_a_time
 from alphazero.errors import UserError
-from alphazero.training.run_lock import RunLock
+from alphazero.run_lock import RunLock
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 # Takes the lock, says so, and waits until it is killed.
 HOLD_THE_LOCK = """
 import os, sys, time
 from pathlib import Path
-from alphazero.training.run_lock import RunLock
+from alphazero.run_lock import RunLock
 lock = RunLock(Path(sys.argv[1]))
 lock.acquire()
 print(os.getpid(), flush=True)
@@ -44,7 +44,7 @@ def test_a_file_system_without_locks_gives_a_warning_and_no_lock(
     def refuse(file: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("alphazero.training.run_lock._lock", refuse)
+    monkeypatch.setattr("alphazero.run_lock._lock", refuse)
     for _ in range(2):
         with RunLock(tmp_path):
             assert str(os.getpid()) in (tmp_path / "run.lock").read_text(encoding="utf-8")
