@@ -101,9 +101,7 @@ class InferenceConfig:
     # :t4, :laptop or :FILE.toml (takes such a device's time, to measure what feeds it)
     engine: str = "auto"
     batch_size: int = 256  # rows at most in one forward pass
-    batch_timeout_ms: float = (
-        15.0  # longest wait for a batch to fill; plan, adaptive: twice that below min_fill
-    )
+    batch_timeout_ms: float = 15.0  # longest wait for a batch to fill; below min_fill, twice that
     collection: str = "adaptive"  # drain (stop when the queue is empty) | plan (minimum fill) | adaptive
     min_fill: float = 0.25  # plan, adaptive: share of batch_size to wait for, up to twice the timeout
     use_amp: bool = True  # half precision on CUDA, and on CPUs with bfloat16 instructions

@@ -48,6 +48,6 @@ export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
 export PYTHONMALLOC=malloc OMP_NUM_THREADS=1
 [ $# -gt 0 ] || set -- tests/mcts -k "not whole_games or solver" tests/games/test_perft.py tests/network/test_line_planes.py \
     tests/network/test_winograd_engine.py tests/network/test_fused_training.py \
-    tests/evaluation/test_cached_evaluator.py \
+    tests/network/test_cached_evaluator.py \
     -m "not slow" -n 2
 "$python" -m pytest -p no:cacheprovider "$@"

@@ -98,10 +98,9 @@ def test_a_run_that_would_end_before_it_learns_is_refused_once_it_is_fitted(
         resolve_config(profile="none", overrides=asked)
     with pytest.raises(UserError, match="the run would end before it learns"):
         resolve_config(profile="low", overrides=asked, hardware=machine())
-    resolve_config(profile="low", overrides=["training.positions=10_000"], hardware=machine())  # half of them
-    resolve_config(
-        profile="none", overrides=[*asked, "training.max_minutes=1"]
-    )  # a fifth of the time ends it
+    # The profile's own number is halved, and a fifth of the time ends play without a network.
+    resolve_config(profile="low", overrides=["training.positions=10_000"], hardware=machine())
+    resolve_config(profile="none", overrides=[*asked, "training.max_minutes=1"])
 
 
 def test_a_batch_that_can_never_fill_gives_a_warning() -> None:

@@ -175,6 +175,12 @@ def test_an_edited_statement_makes_exactly_its_results_stale(
     assert tuple(one != other for one, other in zip(before, after, strict=True)) == stale
 
 
+def test_whatever_of_a_run_does_not_just_watch_it_is_a_training_source() -> None:
+    ours = {path.name for path in training_sources(ROOT, "connect_four") if path.parent.name == "run"}
+    every = {path.name for path in (ROOT / "alphazero/run").glob("*.py")}
+    assert every - ours == {"__init__.py", "run_metrics.py", "health.py"}
+
+
 def test_an_edit_of_a_game_of_ones_own_makes_its_agents_stale_and_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,7 +48,6 @@ from alphazero.training.weights_file import save_weights
 EXIT_DONE = 0
 # Settings without a part in a run's key (`config_hash`) that decide what is trained in one process.
 _DECIDING = (
-    "inference.device",
     "inference.cache_positions",
     "selfplay.games_per_actor",
     "training.threads",
