@@ -51,8 +51,8 @@ def require_learning(config: Config) -> None:
     """Raise UserError if the run would end before it learns anything; to be asked of what is run.
 
     Where there are minutes (`training.max_minutes`), a fifth of them ends play without a network, which may be before
-    its positions are there: such runs are taken. The hardware profiles play more positions without a network than a short run has in all: `fit_to_hardware` leaves
-    it some.
+    its positions are there: such runs are taken. The hardware profiles play more positions without a network than a
+    short run has in all: `fit_to_hardware` leaves it some.
     """
     training = config.training
     if training.untrained_positions >= training.positions and not training.max_minutes:
