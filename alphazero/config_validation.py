@@ -186,34 +186,26 @@ def _number(value: Value) -> float:
 _ANY_BOOL = Rule("true or false", lambda value: isinstance(value, bool))
 _NON_EMPTY = Rule("a name", lambda value: bool(value))
 
+_NETWORK_RULES = {
+    "blocks": _between(1, 1000),
+    "filters": _between(1, 8192),
+    "policy_filters": _between(1, 8192),
+    "value_filters": _between(1, 8192),
+    "value_hidden": _between(1, 65536),
+    "position_bias": _ANY_BOOL,
+    "line_planes": _ANY_BOOL,
+    "ownership_head": _ANY_BOOL,
+}
+
 # One rule for every field; a test holds this table against the dataclasses. Upper bounds catch slips of the
 # keyboard before they start a thousand processes or overflow a 32-bit count.
 RULES: dict[str, Rule] = {
     "hardware_profile": _NON_EMPTY,
-    "network.blocks": _between(1, 1000),
-    "network.filters": _between(1, 8192),
-    "network.policy_filters": _between(1, 8192),
-    "network.value_filters": _between(1, 8192),
-    "network.value_hidden": _between(1, 65536),
-    "network.position_bias": _ANY_BOOL,
-    "network.line_planes": _ANY_BOOL,
-    "network.ownership_head": _ANY_BOOL,
-    "grown_network.blocks": _between(1, 1000),
-    "grown_network.filters": _between(1, 8192),
-    "grown_network.policy_filters": _between(1, 8192),
-    "grown_network.value_filters": _between(1, 8192),
-    "grown_network.value_hidden": _between(1, 65536),
-    "grown_network.position_bias": _ANY_BOOL,
-    "grown_network.line_planes": _ANY_BOOL,
-    "grown_network.ownership_head": _ANY_BOOL,
-    "final_network.blocks": _between(1, 1000),
-    "final_network.filters": _between(1, 8192),
-    "final_network.policy_filters": _between(1, 8192),
-    "final_network.value_filters": _between(1, 8192),
-    "final_network.value_hidden": _between(1, 65536),
-    "final_network.position_bias": _ANY_BOOL,
-    "final_network.line_planes": _ANY_BOOL,
-    "final_network.ownership_head": _ANY_BOOL,
+    **{
+        f"{network}.{name}": rule
+        for network in ("network", "grown_network", "final_network")
+        for name, rule in _NETWORK_RULES.items()
+    },
     "search.simulations": _between(1, 1_000_000),
     "search.mcts_backend": _one_of("auto", "cython", "cpp", "python"),
     "search.native_rules": _ANY_BOOL,
