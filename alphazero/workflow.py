@@ -52,7 +52,7 @@ _EVALUATION_SOURCES = (
     "games", "mcts", "network", "evaluation", "seeding.py", "commands/evaluate.py", "commands/agent_search.py",
 )  # fmt: skip
 _ALONG_THE_RUN_SOURCES = (
-    "commands/rate.py", "commands/strength.py", "metrics/catalog.py",
+    "commands/rate.py", "commands/strength.py", "metrics/catalog.py", "metrics/usage.py",
     "report/ratings_page.py", "report/strength_page.py",
     "report/plots.py", "report/figure.py", "report/page.py", "report/page_style.py", "report/tables.py",
 )  # fmt: skip
@@ -64,8 +64,8 @@ _CHOOSING_SOURCES = tuple(
     f"benchmark/{name}.py" for name in ("phases", "variants", "measurement", "session", "search_proof")
 )
 _TUNING_SOURCES = tuple(f"benchmark/{name}.py" for name in ("autotune", "tuned_toml", "session", "variants"))
-_TABLE_SOURCES = ("benchmark", "report", "metrics/catalog.py", "commands/benchmark.py")
-_REPORT_SOURCES = ("report", "metrics/catalog.py", "commands/report.py")
+_TABLE_SOURCES = ("benchmark", "report", "metrics/catalog.py", "student.py", "commands/benchmark.py")
+_REPORT_SOURCES = ("report", "metrics/catalog.py", "metrics/health.py", "commands/report.py")
 _SOURCE_SUFFIXES = (".py", ".pyx", ".pxd", ".h", ".hpp", ".cpp")
 
 # Settings that change how a run is seen, not what comes out of it.
@@ -236,7 +236,7 @@ def benchmark_tables_hash(root: Path) -> str:
 
 def quality_hash(root: Path, run: Run) -> str:
     """Return what a quality comparison depends on besides its files, as 16 hex digits."""
-    sources = _sources(root, (*_EVALUATION_SOURCES, "quality"))
+    sources = _sources(root, (*_EVALUATION_SOURCES, "quality", "student.py", "commands/quality.py"))
     return _digest([training_hash(root, run), evaluation_hash(root, run), meaning_hash(root, sources)])
 
 

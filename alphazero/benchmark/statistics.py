@@ -52,10 +52,11 @@ def median_estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> 
 def ratio_estimate(
     numerators: Sequence[float], denominators: Sequence[float], confidence: float = CONFIDENCE
 ) -> Estimate:
-    """Return median(numerators) / median(denominators), with an interval for log-normal values.
+    """Return how many times as large the numerators are, with an interval for log-normal values.
 
     Equally long sequences are taken as interleaved rounds and compared round by round, so that a drift of
-    the machine, which moves both, does not widen the interval; otherwise each has a variance of its own.
+    the machine moves neither the median of their ratios nor its interval; otherwise it is median(numerators) /
+    median(denominators), and each has a variance of its own.
     One value on a side says nothing about its variance: no confidence. (Resampling the values, a bootstrap, would: but
     of four values no resample comes to more than the highest, and the interval is far too narrow.)
     ValueError if there is no value, or one that is not positive.
@@ -67,17 +68,18 @@ def ratio_estimate(
         raise ValueError("no values to take the ratio of")
     if min(*numerators, *denominators) <= 0:
         raise ValueError("a ratio is of positive numbers")
-    ratio = statistics.median(numerators) / statistics.median(denominators)
-    if min(len(numerators), len(denominators)) == 1:
-        return Estimate(ratio, ratio, ratio, 0.0)
     over, under = ([math.log(value) for value in side] for side in (numerators, denominators))
+    rounds = [above - below for above, below in zip(over, under, strict=False)]
+    sides = [rounds] if len(over) == len(under) else [over, under]
     if len(over) == len(under):
-        parts = [_mean_variance([above - below for above, below in zip(over, under, strict=True)])]
-        freedoms = [len(over) - 1]
+        ratio = math.exp(statistics.median(rounds))
     else:
-        parts = [_mean_variance(over), _mean_variance(under)]
-        freedoms = [len(over) - 1, len(under) - 1]
-    return _interval(ratio, parts, freedoms, confidence)
+        ratio = statistics.median(numerators) / statistics.median(denominators)
+    if min(len(over), len(under)) == 1:
+        return Estimate(ratio, ratio, ratio, 0.0)
+    return _interval(
+        ratio, [_mean_variance(side) for side in sides], [len(side) - 1 for side in sides], confidence
+    )
 
 
 def ratio_across_sessions(

@@ -131,11 +131,16 @@ def noise_warnings(document: Mapping[str, Any]) -> list[str]:
             f"{statistics.median(foreign):.1f} of {cores} cores busy (median over the windows); close them and measure "
             "again"
         )
+    if len(sessions_of(document)) > 1:
+        warnings.append(
+            f"windows come from {len(sessions_of(document))} sessions, between which the machine may have become "
+            "faster or slower: speed-ups of self-play hold each against its own baseline, medians and those of the "
+            "learner do not"
+        )
     uneven = []
     for of_key in _by_key(windows).values():
-        rates = [row["metrics"].get(LEAVES) for row in of_key if row["kind"] == SELFPLAY]
-        known = [rate for rate in rates if rate]
-        if len(known) > 1 and (max(known) - min(known)) / statistics.median(known) > MOST_SPREAD:
+        sides = _by_session([row for row in of_key if row["kind"] == SELFPLAY], LEAVES).values()
+        if any((max(rates) - min(rates)) / statistics.median(rates) > MOST_SPREAD for rates in sides):
             uneven.append(of_key[0]["label"])
     if uneven:
         warnings.append(

@@ -55,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     from alphazero.evaluation.rate import PURE_MCTS_BUDGETS, pairs_of, players_of, rate_run
     from alphazero.evaluation.workers import WorkerPool
     from alphazero.folders import require_writable, writing_results
+    from alphazero.hardware.probe import probe_hardware
+    from alphazero.metrics.provenance import collect_provenance
     from alphazero.report.ratings_page import rating_table, write_ratings
 
     budgets = arguments.pure_mcts or list(PURE_MCTS_BUDGETS)
@@ -96,10 +98,13 @@ def run(arguments: argparse.Namespace) -> int:
         "ratings": rating_rows_of(rated.ratings),
         "matches": [{**match_row(match), "pentanomial": match.pentanomial} for match in rated.matches],
     }
+    # Not in ratings.json: the same seed gives the same one.
+    origin = {"hardware": probe_hardware().to_json(), "provenance": collect_provenance()}
     try:
         with writing_results(out):
-            (out / "ratings.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-            write_ratings(document, out)
+            for name, content in {"ratings": document, **origin}.items():
+                (out / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            write_ratings({**document, **origin}, out)
     finally:
         print(rating_table(document).markdown())
     print(f"page: {(out / 'ratings.html').as_posix()}")

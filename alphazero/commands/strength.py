@@ -63,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     from alphazero.evaluation.strength import ERRORS, FORMAT, measure_strength, strength_record
     from alphazero.evaluation.workers import WorkerPool
     from alphazero.folders import require_writable, writing_results
+    from alphazero.hardware.probe import probe_hardware
+    from alphazero.metrics.provenance import collect_provenance
     from alphazero.report.strength_page import render_strength_page, time_table, write_strength_parts
 
     errors = _errors(arguments) or list(ERRORS)
@@ -107,6 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
         "solved_note": note,
         "errors": errors,
         "runs": runs,
+        "hardware": probe_hardware().to_json(),
+        "provenance": collect_provenance(),
     }
     try:
         with writing_results(out):

@@ -16,12 +16,10 @@ from alphazero.report import benchmark_plots, plots
 from alphazero.report.benchmark_data import Document, engine_speeds, ladder_windows, usable_cores
 from alphazero.report.benchmark_tables import ladder_table, reading, readings_table
 from alphazero.report.figure import figure
-from alphazero.report.page import page
-from alphazero.report.page_style import STYLE
+from alphazero.report.page import page, stand_alone
 from alphazero.report.plots import Plot
 from alphazero.report.provenance_section import provenance_section
 from alphazero.report.quality_receipt import Receipts
-from alphazero.report.run_folder import RunData
 from alphazero.report.tables import Table
 
 KEY_NUMBERS = (
@@ -68,7 +66,7 @@ def render_benchmark_page(
         ("batches", "Batches and the ceiling", _batches(document, rows)),
         ("phases", "The phases", _phases(document)),
         ("method", "How it was measured", _method(document)),
-        ("provenance", "Where these results come from", provenance_section(_as_run(document))),
+        ("provenance", "Where these results come from", _provenance(document)),
     ]
     problems = [*warnings, *_failures(rows)]
     return page(title, _origin(document), verdict(rows), sections, problems, tiles=_tiles(rows))
@@ -85,7 +83,7 @@ def write_benchmark_parts(
     rows.to_csv(folder / "all.csv", index=False, lineterminator="\n")
     for table in _tables(rows, receipts):
         table.write(folder)
-        alone = f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style>{table.html()}\n'
+        alone = stand_alone(table.name, table.html())
         (folder / f"{table.name}.html").write_text(alone, encoding="utf-8", newline="\n")
     ladder = reading(rows, "ladder")
     windows = ladder_windows(document)
@@ -145,7 +143,7 @@ def _ladder(rows: pd.DataFrame, receipts: Receipts | None) -> str:
         benchmark_plots.plot_ladder,
         (reading(rows, "ladder"),),
         "Speed-up over the baseline.",
-        "Orange: what the expectations come to, multiplied up to that row.",
+        "Orange: what the expectations of self-play's phases come to, multiplied up to that row.",
     )
     return ladder_table(rows, "ladder", LADDER_CAPTION, receipts).html() + picture
 
@@ -264,8 +262,8 @@ def _method(document: Document) -> str:
         "few of them. Games begin at all stages of play, so that a short window is like any "
         "other. No learner "
         "runs at the same time; it is measured by itself, on made-up games.",
-        "Numbers are medians over windows. Intervals of speed-ups are 95 % intervals of the "
-        "ratio of two medians, by Student's t on logarithms, round by round where both have as many windows. "
+        "Numbers are medians over windows. Speed-ups are ratios of two medians, or, where both have as many windows, "
+        "the median of their ratios round by round, with 95 % intervals by Student's t on logarithms. "
         "Configurations that are the same in effect on this machine "
         "(page-locked memory "
         "without a GPU) are measured once, and the row says 'no effect'.",
@@ -319,17 +317,6 @@ def _origin(document: Document) -> str:
     return " · ".join(parts)
 
 
-def _as_run(document: Document) -> RunData:
-    """Return the part of `document` that says where it comes from, as a run's."""
-    nothing = dict.fromkeys(("metrics", "solved", "matches", "ratings", "curve", "set_curves"))
-    return RunData(
-        name="benchmark",
-        config=tomli.loads(document["config_toml"]),
-        config_text=document["config_toml"],
-        hardware=document["hardware"],
-        provenance=document["provenance"],
-        solved_note="",
-        log_tail=(),
-        problems=(),
-        **nothing,
-    )
+def _provenance(document: Document) -> str:
+    text = document["config_toml"]
+    return provenance_section(document["hardware"], document["provenance"], tomli.loads(text), text)

@@ -26,7 +26,10 @@ def plot_ladder(rows: pd.DataFrame, theme: Theme) -> Figure | None:
         return None
     figure, axes = _rows_figure(list(measured["title"]))
     places = range(len(measured))
-    axes.barh(places, measured["speed_up"], height=BAR, color=theme.series[0], label="measured")
+    # From 1 on: on a logarithmic axis a bar has no other place to begin.
+    axes.barh(
+        places, measured["speed_up"] - 1.0, left=1.0, height=BAR, color=theme.series[0], label="measured"
+    )
     low, high = measured["speed_up_low"], measured["speed_up_high"]
     axes.hlines(places, low, high, color=theme.ink, linewidth=1.6, label="95 % interval")
     rungs = {index: place for place, index in enumerate(measured.index)}
@@ -110,10 +113,17 @@ def _plot_shares(rows: pd.DataFrame, wanted: Sequence[str], label: str, theme: T
     for name in names:
         share = measured[name].astype(float).fillna(0.0)
         axes.barh(
-            range(len(measured)), share, left=left, height=BAR, color=colors[name], label=CATALOG[name].label
+            range(len(measured)),
+            share,
+            left=left,
+            height=BAR,
+            color=colors[name],
+            edgecolor=theme.surface,
+            linewidth=0.5,
+            label=CATALOG[name].label,
         )
         left = left + share
-    axes.set_xlim(0, 1)
+    axes.set_xlim(0, max(1.0, left.max()))  # medians of several windows may add up to more
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlabel(label)
     figure.legend(loc="outside upper left", ncols=min(4, len(names)))
@@ -218,14 +228,21 @@ def _rows_figure(titles: Sequence[str]) -> tuple[Figure, Any]:
 
 
 def _compounded(rows: pd.DataFrame) -> list[tuple[int, float, float]]:
-    """Return (row, low, high): the product of what was expected of all rungs up to a row, where one was."""
+    """Return (row, low, high): the product of what was expected of all rungs up to a row, where one was.
+
+    What is expected of the learner is no part of it: the picture is of self-play.
+    """
     low = high = 1.0
     found = []
     for place, (_, row) in enumerate(rows.iterrows()):
-        if not pd.isna(row["expected_low"]):
+        if not pd.isna(row["expected_low"]) and _is_of_selfplay(str(row["judged_by"])):
             low, high = low * row["expected_low"], high * row["expected_high"]
             found.append((place, low, high if high > low else high * 1.02))
     return found
+
+
+def _is_of_selfplay(judged_by: str) -> bool:
+    return not judged_by.startswith("training_")
 
 
 def _thousands(value: float, _position: int | None = None) -> str:

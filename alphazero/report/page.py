@@ -45,6 +45,15 @@ def page(
     )
 
 
+def stand_alone(title: str, content: str) -> str:
+    """Return a file that shows `content` (HTML) by itself, in the manner of a page."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>{content}</body></html>\n"
+    )
+
+
 def unbroken(text: str) -> str:
     """Return `text` escaped, with no line break between a number and its percent sign."""
     return html.escape(text).replace(" %", "&nbsp;%")

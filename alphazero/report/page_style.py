@@ -59,12 +59,14 @@ th, td {
 }
 th { font-weight: 600; }
 thead th { color: var(--muted); font-size: 0.84rem; vertical-align: bottom; }
-th:first-child { text-align: left; padding-left: 0; }
+th:first-child { text-align: left; padding-left: 0; position: sticky; left: 0; background: var(--card); }
 tbody th { font-weight: 400; min-width: 8.5rem; }
 tbody tr:last-child > * { border-bottom: 0; }
 tr.strong > * { font-weight: 650; background: var(--soft); }
 tr.strong > th { padding-left: 0.5rem; }
-td small { display: block; color: var(--muted); font-size: 0.76rem; font-weight: 400; white-space: nowrap; }
+td small {
+  display: block; color: var(--muted); font-size: 0.76rem; font-weight: 400; white-space: normal; min-width: 6.5rem;
+}
 td { white-space: nowrap; }
 table.text td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 table.text tbody th { color: var(--muted); width: 12rem; }

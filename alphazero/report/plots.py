@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from alphazero.metrics.catalog import CATALOG, aggregate
 from alphazero.report.tables import MEAN, POLICY, RANDOM, SEARCH, solved_errors
 
-LOSSES = ("policy_loss", "value_loss", "policy_entropy")
+LOSSES = ("policy_loss", "value_loss", "ownership_loss", "policy_entropy")
 SPEEDS = ("simulations_per_second", "games_per_hour", "training_steps_per_second")
 USES = ("fill_rate", "gpu_utilization", "inference_latency_ms")
 ACTOR_TIMES = (
@@ -48,6 +48,7 @@ class Theme:
     ink: str
     muted: str
     grid: str
+    idle: str  # time in which nothing was done
     series: tuple[str, ...]
 
 
@@ -57,6 +58,7 @@ LIGHT = Theme(
     ink="#1c1f24",
     muted="#5b626d",
     grid="#e4e7eb",
+    idle="#b3bac4",
     series=("#2a78d6", "#eb6834", "#1baf7a", "#eda100", "#8a5cd1", "#d6409f", "#7a8699"),
 )
 DARK = Theme(
@@ -65,6 +67,7 @@ DARK = Theme(
     ink="#eceff3",
     muted="#a3acb9",
     grid="#2c333d",
+    idle="#59626f",
     series=("#4b94ea", "#e0713f", "#2bb585", "#d19a1c", "#a07fe0", "#dd63ad", "#8f9bad"),
 )
 
@@ -203,7 +206,7 @@ def plot_ratings(ratings: pd.DataFrame, theme: Theme) -> Figure | None:
 
 
 def plot_losses(metrics: pd.DataFrame, theme: Theme) -> Figure | None:
-    """Policy loss, value loss and policy entropy over training steps."""
+    """The losses, and the policy's entropy, over training steps."""
     by = "training_steps" if _measured(metrics, "training_steps") else "run_time_s"
     return _panels(metrics, LOSSES, by, theme)
 
@@ -250,7 +253,7 @@ def plot_time_split(metrics: pd.DataFrame, theme: Theme) -> Figure | None:
 def share_colors(names: Sequence[str], theme: Theme) -> dict[str, str]:
     """Return a colour for each part of a time split; idle times take none of the series."""
     at_work = [name for name in names if name not in IDLE_TIMES]
-    colors = dict.fromkeys(names, theme.grid) | dict(zip(at_work, theme.series, strict=False))
+    colors = dict.fromkeys(names, theme.idle) | dict(zip(at_work, theme.series, strict=False))
     return colors | ({"time_paused": theme.muted} if "time_paused" in names else {})
 
 

@@ -1,17 +1,30 @@
-"""Where a run's results come from, as a section of its page: machine, code, libraries, settings, command."""
+"""Where results come from, as a section of their page: machine, code, libraries, settings, command."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from alphazero.report.run_folder import RunData
 
+def provenance_section(
+    hardware: Mapping[str, Any] | None,
+    provenance: Mapping[str, Any] | None,
+    config: Mapping[str, Any] | None = None,
+    config_text: str | None = None,
+) -> str:
+    """Return the table of what was used, and the resolved configuration, folded away.
 
-def provenance_section(run: RunData) -> str:
-    """Return the table of what was used, and the resolved configuration, folded away."""
-    rows = [(label, text) for label, text in _provenance_rows(run) if text]
+    Args:
+        hardware, provenance: as in hardware.json and provenance.json; None: not recorded.
+        config: the settings by section; None: not shown.
+        config_text: the same as TOML.
+    """
+    rows = [
+        (label, text)
+        for label, text in _provenance_rows(hardware or {}, provenance or {}, config or {})
+        if text
+    ]
     table = '<p class="absent">Not recorded.</p>'
     if rows:
         cells = "".join(
@@ -19,17 +32,18 @@ def provenance_section(run: RunData) -> str:
             for label, text in rows
         )
         table = f'<div class="scroll" tabindex="0"><table class="text"><tbody>{cells}</tbody></table></div>'
-    config = ""
-    if run.config_text:
-        config = (
+    folded = ""
+    if config_text:
+        folded = (
             "<details><summary>Resolved configuration (config.toml)</summary>"
-            f"<pre>{html.escape(run.config_text)}</pre></details>"
+            f"<pre>{html.escape(config_text)}</pre></details>"
         )
-    return table + config
+    return table + folded
 
 
-def _provenance_rows(run: RunData) -> Iterator[tuple[str, str]]:
-    hardware, provenance, config = run.hardware or {}, run.provenance or {}, run.config or {}
+def _provenance_rows(
+    hardware: Mapping[str, Any], provenance: Mapping[str, Any], config: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
     yield "machine", text_of(hardware.get("machine"))
     cpu = hardware.get("cpu")
     if isinstance(cpu, dict):

@@ -17,6 +17,7 @@ from alphazero.report import plots
 from alphazero.report.figure import figure
 from alphazero.report.page import page
 from alphazero.report.plots import Theme
+from alphazero.report.provenance_section import provenance_section
 from alphazero.report.tables import Table
 
 Document = Mapping[str, Any]
@@ -54,6 +55,11 @@ def render_quality_page(document: Document) -> str:
         ("runs", "The trainings", runs_table(document).html()),
         ("configurations", "The configurations", _captions(document)),
         ("method", "How it was tested", _method(document)),
+        (
+            "provenance",
+            "Where these results come from",
+            provenance_section(document["hardware"], document["provenance"]),
+        ),
     ]
     return page(title, origin, summary(document), sections, _surprises(document))
 
@@ -178,22 +184,27 @@ def plot_differences(document: Document, theme: Theme) -> Figure | None:
     drawing = Figure(figsize=(width, 1.2 + 0.36 * len(compared)), layout="constrained")
     panels = drawing.subplots(1, len(margins), sharey=True, squeeze=False)[0]
     places = range(len(compared))
+    looks = {
+        NO_WORSE: (theme.series[2], "o"),
+        NOT_SHOWN: (theme.series[0], "s"),
+        WORSE: (theme.series[1], "^"),
+    }
+    drawn: set[str] = set()
     for axes, (name, margin) in zip(panels, margins.items(), strict=True):
         sign = -1.0 if find_metric(name).better == "higher" else 1.0
         scale = 100.0 if find_metric(name).unit == "share" else 1.0
         open_ends: list[tuple[int, float, str, str]] = []
         axes.axvline(0.0, color=theme.muted, linewidth=1.0)
-        axes.axvline(sign * margin * scale, color=theme.series[1], linewidth=1.6, linestyle=(0, (4, 3)))
+        axes.axvline(sign * margin * scale, color=theme.muted, linewidth=1.6, linestyle=(0, (4, 3)))
         for place, variant in zip(places, compared, strict=True):
             entry = next((each for each in variant["comparison"]["metrics"] if each["metric"] == name), None)
             if entry is None:
                 continue  # Elo at equal time is measured for rows of the hardware profile alone
-            color = theme.series[2] if entry["verdict"] == NO_WORSE else theme.series[0]
-            if entry["verdict"] == WORSE:
-                color = theme.series[1]
+            color, marker = looks[entry["verdict"]]
             low, high = (entry["value"] if entry[end] is None else entry[end] for end in ("low", "high"))
             axes.hlines(place, scale * low, scale * high, color=color, linewidth=4, alpha=0.6)
-            axes.plot(scale * entry["value"], place, "o", color=color, markersize=6)
+            axes.plot(scale * entry["value"], place, marker, color=color, markersize=6)
+            drawn.add(entry["verdict"])
             open_ends += [
                 (place, scale * entry["value"], end, color) for end in ("low", "high") if entry[end] is None
             ]
@@ -209,8 +220,13 @@ def plot_differences(document: Document, theme: Theme) -> Figure | None:
     panels[0].set_yticks(list(places), [variant["title"] for variant in compared])
     panels[0].set_ylim(len(compared) - 0.5, -0.5)
     panels[0].tick_params(axis="y", labelcolor=theme.ink)
-    margin_line = Line2D([], [], color=theme.series[1], linestyle=(0, (4, 3)), label="margin")
-    drawing.legend(handles=[margin_line], loc="outside lower right", fontsize=9)
+    handles = [
+        Line2D([], [], color=color, marker=marker, linewidth=4, alpha=0.8, label=f"by this metric {verdict}")
+        for verdict, (color, marker) in looks.items()
+        if verdict in drawn
+    ]
+    handles.append(Line2D([], [], color=theme.muted, linestyle=(0, (4, 3)), label="margin"))
+    drawing.legend(handles=handles, loc="outside lower right", ncols=len(handles), fontsize=9)
     return drawing
 
 
@@ -284,7 +300,9 @@ def _method(document: Document) -> str:
         "what the search sees, numbers and their age, and that is what the rows change one by one.",
         "An interval has a part from runs and a part from positions, both crossed: Owen's variance, Student's t "
         "with Satterthwaite's degrees of freedom. The margins were fixed before any run. A configuration is "
-        "accepted if every metric with a margin shows it to be no worse, rejected if one shows it to be worse.",
+        "accepted if every metric with a margin shows it to be no worse, rejected if one shows it to be worse. Each "
+        "metric of equal configurations is called worse by chance in one of forty: one rejection by little, among many "
+        "rows, is no proof. Runs that are added after a look are accepted a little too often.",
         "'Equal time' sets both as they were when the faster one had ended, measured in core-seconds.",
     )
     return "".join(f"<p>{html.escape(text)}</p>" for text in paragraphs)

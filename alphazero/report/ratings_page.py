@@ -1,4 +1,5 @@
-"""The rating list of a run's checkpoints: table, matches, picture and page. From ratings.json's content alone."""
+"""The rating list of a run's checkpoints: table, matches, picture and page. From ratings.json's content,
+and that of hardware.json and provenance.json under these names."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import pandas as pd
 from alphazero.report import plots
 from alphazero.report.figure import figure
 from alphazero.report.page import page
+from alphazero.report.provenance_section import provenance_section
 from alphazero.report.tables import Table
 
 Document = Mapping[str, Any]
@@ -51,6 +53,11 @@ def render_ratings_page(document: Document) -> str:
         [
             ("ratings", "Ratings", rating_table(document).html() + picture),
             ("matches", "Matches", crosstable(document).html()),
+            (
+                "provenance",
+                "Where these results come from",
+                provenance_section(document["hardware"], document["provenance"]),
+            ),
         ],
     )
 

@@ -55,7 +55,11 @@ def render_page(run: RunData) -> str:
         ("losses", "Losses", _losses(run)),
         ("health", "Training health", health_section(run.health)),
         ("speed", "Speed", _speed(run)),
-        ("provenance", "Where these results come from", provenance_section(run)),
+        (
+            "provenance",
+            "Where these results come from",
+            provenance_section(run.hardware, run.provenance, run.config, run.config_text),
+        ),
         ("log", "End of the log", _log(run)),
     ]
     return page(title, _origin(run), verdict(run), sections, run.problems)
@@ -180,7 +184,7 @@ def _losses(run: RunData) -> str:
         run.metrics,
         plots.plot_losses,
         plots.LOSSES,
-        "What the learner minimises.",
+        "Losses, and the policy's entropy.",
         "Means between two rows of metrics.csv. A rising policy loss can be progress: the targets change "
         "as the agent learns.",
     )

@@ -9,13 +9,14 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
 from alphazero.metrics.catalog import format_duration
 from alphazero.report import plots
 from alphazero.report.figure import figure
 from alphazero.report.page import page
 from alphazero.report.plots import Theme
+from alphazero.report.provenance_section import provenance_section
 from alphazero.report.tables import Table
 
 Document = Mapping[str, Any]
@@ -50,7 +51,15 @@ def render_strength_page(document: Document) -> str:
         "Time to strength",
         origin,
         summary(document),
-        [("times", "Until an error was reached", table.html()), ("curves", "Curves", curves)],
+        [
+            ("times", "Until an error was reached", table.html()),
+            ("curves", "Curves", curves),
+            (
+                "provenance",
+                "Where these results come from",
+                provenance_section(document["hardware"], document["provenance"]),
+            ),
+        ],
     )
 
 
@@ -80,7 +89,9 @@ def summary(document: Document) -> str:
             took = format_duration(times[0])
             if len(times) > 1:
                 took = f"{took} to {format_duration(times[-1])} ({len(times)} runs)"
-            return f"A mean error below {100 * error:g} % was reached after {took}, evaluation included."
+            return (
+                f"A mean error below {100 * error:g} % was first measured after {took}, evaluation included."
+            )
     best = min(point["search_error"] for run in document["runs"] for point in run["points"])
     return f"Not all runs got below {100 * max(document['errors']):g} %; the best had {100 * best:.1f} %."
 
@@ -92,21 +103,33 @@ def time_table(document: Document) -> Table:
         for cost in COSTS
         if any(point[cost[0]] is not None for run in document["runs"] for point in run["points"])
     ]
-    labels, shown, numbers = [], [], []
+    labels, shown, intervals, numbers = [], [], [], []
     for error in document["errors"]:
         for run in document["runs"]:
             point = _first_below(run["points"], error)
             labels.append(f"below {100 * error:g} %, {run['run']}")
-            shown.append([_cell(point, key, write) for key, _, write in measured])
-            entry = {key: None if point is None else point[key] for key, _, _ in COSTS}
+            shown.append(
+                [
+                    _cell(point, "search_error", _percent),
+                    *(_cell(point, key, write) for key, _, write in measured),
+                ]
+            )
+            bounds = [_cell(point, f"search_error_{end}", _percent) for end in ("low", "high")]
+            intervals.append(["" if point is None else " to ".join(bounds), *[""] * len(measured)])
+            keys = ("search_error", "search_error_low", "search_error_high", *(key for key, _, _ in COSTS))
+            entry = {key: None if point is None else point[key] for key in keys}
             numbers.append({"error": error, "run": run["run"], "seed": run["seed"], **entry})
+    index = pd.Index(labels, name="mean error")
+    columns = ["error then", *(label for _, label, _ in measured)]
     return Table(
         "time_to_strength",
         f"What it took until the mean error over the solved sets, with {document['simulations']} simulations, was "
-        "first below a bound, at the moments whose weights were kept. Wall-clock time has the evaluations up to "
-        "then in it. '-': not reached, or not measured.",
-        pd.DataFrame(shown, pd.Index(labels, name="mean error"), [label for _, label, _ in measured]),
+        "first measured below a bound, at the moments whose weights were kept, and how far below it was, with the 95 % "
+        "interval of its positions: where that reaches beyond the bound, a later moment may be above it again. "
+        "Wall-clock time has the evaluations up to then in it. '-': not reached, or not measured.",
+        pd.DataFrame(shown, index, columns),
         pd.DataFrame(numbers).set_index("error"),
+        pd.DataFrame(intervals, index, columns),
     )
 
 
@@ -154,8 +177,9 @@ def _plot(document: Document, theme: Theme, key: str, unit: float, label: str) -
     # Logarithmic down to the smallest bound, and linear from there to 0, where an error may come to.
     axes.set_yscale("symlog", linthresh=min(document["errors"]))
     axes.set_ylim(bottom=0.0)
+    axes.yaxis.set_major_locator(FixedLocator([0.0, *sorted(document["errors"]), 0.1]))
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
-    axes.yaxis.set_minor_formatter(PercentFormatter(1.0, decimals=1))
     axes.set_xlabel(label)
     axes.set_ylabel("mean error of the search")
     axes.legend(fontsize=9)
@@ -165,6 +189,10 @@ def _plot(document: Document, theme: Theme, key: str, unit: float, label: str) -
 def _first_below(points: Sequence[Mapping[str, Any]], error: float) -> Mapping[str, Any] | None:
     """Return the first moment at which the mean error was below `error`; None if it never was."""
     return next((point for point in points if point["search_error"] < error), None)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
 
 
 def _cell(point: Mapping[str, Any] | None, key: str, write: Any) -> str:

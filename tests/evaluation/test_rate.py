@@ -102,9 +102,14 @@ def test_the_same_seed_gives_the_same_list(tiny_run: Path, tmp_path: Path) -> No
     players = {row["agent"] for row in lists[0]["ratings"]}
     assert {"random", "pure_mcts 4", "pure_mcts 16", "untrained", "perfect"} <= players
     assert all(row["games"] <= row["games_played"] for row in lists[0]["matches"])
-    assert {"ratings.html", "ratings.csv", "matches.md", "ratings.svg"} <= {
-        path.name for path in (tmp_path / "one").iterdir()
-    }
+    assert {
+        "ratings.html",
+        "ratings.csv",
+        "matches.md",
+        "ratings.svg",
+        "provenance.json",
+        "hardware.json",
+    } <= {path.name for path in (tmp_path / "one").iterdir()}
 
 
 def test_a_wrong_number_is_refused(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,6 +40,8 @@ DOCUMENT = {
     "simulations": 800,
     "solved_note": "600 positions",
     "errors": [0.05, 0.02],
+    "hardware": {"machine": "a-machine-2c"},
+    "provenance": {"commit": "abcdef0", "dirty": False},
     "runs": [
         {
             "run": "seed0",
@@ -67,7 +69,7 @@ def test_what_was_not_measured_has_no_column() -> None:
 
 def test_the_summary_names_the_smallest_bound_that_all_runs_got_below() -> None:
     assert summary(DOCUMENT) == (
-        "A mean error below 5 % was reached after 2 min 02 s to 5 min 05 s (2 runs), evaluation included."
+        "A mean error below 5 % was first measured after 2 min 02 s to 5 min 05 s (2 runs), evaluation included."
     )
     nobody = {**DOCUMENT, "errors": [0.001]}
     assert summary(nobody) == "Not all runs got below 0.1 %; the best had 1.5 %."
@@ -76,6 +78,14 @@ def test_the_summary_names_the_smallest_bound_that_all_runs_got_below() -> None:
 def test_the_page_has_table_and_curves() -> None:
     page = render_strength_page(DOCUMENT)
     assert page.count("<figure>") == 2 and "below 2 %, seed1" in page
+    assert "1.50 %<small>1.35 % to 1.65 %</small>" in page  # how far below, and how sure that is
+    assert "a-machine-2c" in page and "abcdef0, clean" in page
+
+
+def test_lines_at_the_bounds_have_their_names() -> None:
+    figure = plot_error_by_time(DOCUMENT, LIGHT)
+    assert figure is not None
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["0.0%", "2.0%", "5.0%", "10.0%"]
 
 
 def test_the_command_measures_a_run(

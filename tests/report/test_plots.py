@@ -7,7 +7,7 @@ import pytest
 
 from alphazero.report import plots
 from alphazero.report.benchmark_data import EngineSpeed
-from alphazero.report.benchmark_plots import plot_roofline
+from alphazero.report.benchmark_plots import plot_ladder, plot_roofline
 from alphazero.report.run_folder import RunData, read_run_folder
 
 from .made_up_run import write_made_up_run
@@ -71,7 +71,8 @@ def test_one_game_without_sets_of_random_moves_is_drawn(run: RunData) -> None:
 def test_parts_of_a_time_split_are_told_apart_by_their_colours() -> None:
     colors = plots.share_colors(plots.ACTOR_TIMES, plots.LIGHT)
     assert len(set(colors.values())) == len(plots.ACTOR_TIMES)
-    assert (colors["time_waiting"], colors["time_paused"]) == (plots.LIGHT.grid, plots.LIGHT.muted)
+    assert (colors["time_waiting"], colors["time_paused"]) == (plots.LIGHT.idle, plots.LIGHT.muted)
+    assert plots.LIGHT.idle != plots.LIGHT.grid  # else it is taken for the background
 
 
 def test_lines_of_the_roofline_are_told_apart_also_where_there_are_more_than_colours() -> None:
@@ -82,3 +83,25 @@ def test_lines_of_the_roofline_are_told_apart_also_where_there_are_more_than_col
     lines = [line for line in figure.axes[0].lines if line.get_label() in engines]
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == len(engines)
     assert lines[0].get_label() == "engine 9"  # the one that self-play used has a colour of its own
+
+
+def test_bars_of_the_ladder_begin_at_the_baseline_and_expectations_are_those_of_self_play() -> None:
+    """Nothing else is a beginning on a logarithmic axis: a bar to 1 has no length, one below it goes the other way."""
+    rows = pd.DataFrame(
+        {
+            "title": ["same", "faster", "slower"],
+            "speed_up": [1.0, 4.0, 0.5],
+            "speed_up_low": [0.9, 3.0, 0.4],
+            "speed_up_high": [1.1, 5.0, 0.6],
+            "expected_low": [2.0, 1.2, 3.0],
+            "expected_high": [3.0, 1.2, 3.0],
+            "judged_by": ["simulations_per_second", "training_steps_per_second", "simulations_per_second"],
+        }
+    )
+    figure = plot_ladder(rows, plots.LIGHT)
+    assert figure is not None
+    axes = figure.axes[0]
+    ends = [sorted((bar.get_x(), bar.get_x() + bar.get_width())) for bar in axes.patches]
+    assert ends == [[1.0, 1.0], [1.0, 4.0], [0.5, 1.0]]
+    expected = next(lines for lines in axes.collections if lines.get_label() == "expected, up to here")
+    assert [path.vertices[:, 0].tolist() for path in expected.get_paths()] == [[2.0, 3.0], [6.0, 9.0]]
