@@ -65,7 +65,7 @@ tbody tr:last-child > * { border-bottom: 0; }
 tr.strong > * { font-weight: 650; background: var(--soft); }
 tr.strong > th { padding-left: 0.5rem; }
 td small {
-  display: block; color: var(--muted); font-size: 0.76rem; font-weight: 400; white-space: normal; min-width: 6.5rem;
+  display: block; color: var(--muted); font-size: 0.76rem; font-weight: 400; white-space: normal; min-width: 7.5rem;
 }
 td { white-space: nowrap; }
 table.text td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
