@@ -137,6 +137,10 @@ class BatchedSearch:
         self.trees.set_early_stop(tree, early_stop)
         self._visit_bound[tree] += simulations + 1
         if self._visit_bound[tree] >= self._table_size:
+            # What was left behind with other moves has no part in it.
+            begun = self.trees.root_statistics(tree).visit_count if self.trees.is_expanded(tree) else 0
+            self._visit_bound[tree] = begun + simulations + 1
+        if self._visit_bound[tree] >= self._table_size:
             self.trees.set_exploration_table(self._longer_table(2 * self._visit_bound[tree]))
         self._noise[tree] = root_noise
         self._quota[tree] = root_quota
@@ -264,9 +268,9 @@ class BatchedSearch:
         noise, quota = self._noise[tree], self._quota[tree]
         self._noise[tree] = self._quota[tree] = None
         if noise is not None:
-            priors = self.trees.root_statistics(tree).priors
-            if self._priors_before_noise[tree] is None:
-                self._priors_before_noise[tree] = priors
+            priors = self._priors_before_noise[tree]  # of a search that goes on from one with noise
+            if priors is None:
+                priors = self._priors_before_noise[tree] = self.trees.root_statistics(tree).priors
             mixed = mix_root_noise(priors, noise(tree, len(priors)), self.config.root_noise_fraction)
             self.trees.set_root_priors(tree, mixed)
         if quota is not None:

@@ -25,7 +25,7 @@ def play_random_opening(
         search.reset(tree)
         moves: list[int] = []
         while len(moves) < wanted and search.terminal_value(tree) is None:
-            moves.append(int(rng.choice(search.legal_actions(tree))))
+            moves.append(_random_move(search, tree, rng))
             search.play(tree, moves[-1])
         if search.terminal_value(tree) is None:
             break
@@ -54,9 +54,14 @@ def _random_game(search: BatchedSearch, tree: int, rng: np.random.Generator) -> 
     search.reset(tree)
     moves: list[int] = []
     while search.terminal_value(tree) is None:
-        moves.append(int(rng.choice(search.legal_actions(tree))))
+        moves.append(_random_move(search, tree, rng))
         search.play(tree, moves[-1])
     return moves
+
+
+def _random_move(search: BatchedSearch, tree: int, rng: np.random.Generator) -> int:
+    legal = search.legal_actions(tree)
+    return int(legal[rng.integers(len(legal))])  # what `rng.choice` does, in a fraction of the time
 
 
 def _leaf_share(search: BatchedSearch, tree: int, moves: list[int]) -> float:

@@ -239,13 +239,14 @@ cdef class CythonTrees:
         cdef int32_t[::1] visit_view = visit_counts
         cdef double[::1] value_view = value_sums
         cdef float[::1] prior_view = priors
+        cdef int8_t[::1] proven_view = proven
         for edge in range(count):
             action_view[edge] = links_of(root)[edge].action
             visit_view[edge] = edges_of(root)[edge].visit_count
             value_view[edge] = edges_of(root)[edge].value_sum
             prior_view[edge] = edges_of(root)[edge].prior
             if self.forest.trees[tree].marked:
-                proven[edge] = marks_of(root)[edge].proven
+                proven_view[edge] = marks_of(root)[edge].proven
         return RootStatistics(
             actions, visit_counts, value_sums, priors, root_edge.visit_count, 0.0 - root_edge.value_sum, proven
         )
