@@ -201,6 +201,18 @@ def test_values_are_the_outcome_for_the_player_to_move() -> None:
     assert buffer.state_dict()["value_targets"].tolist() == [1, -1, 1, -1, 1, -1, 1]
 
 
+@pytest.mark.parametrize("symmetries", [True, False])
+@pytest.mark.parametrize("newest", [0, 4])
+def test_a_sampled_value_is_that_of_its_position(symmetries: bool, newest: int) -> None:
+    episode = play_episode(CONNECT_FOUR, np.random.default_rng(0), moves=[3, 0, 3, 0, 3, 0, 3])
+    buffer = ReplayBuffer(10, CONNECT_FOUR, symmetries=symmetries)
+    buffer.add_episode(episode)
+    batch = buffer.sample(500, np.random.default_rng(0), newest)
+    stones = batch.observations.sum(axis=(1, 2, 3))
+    assert set(stones.tolist()) == set(range(7 - newest if newest else 0, 7))
+    np.testing.assert_array_equal(batch.value_targets, np.where(stones % 2 == 0, 1, -1))
+
+
 @pytest.mark.parametrize("name", ["connect_four", "tic_tac_toe"])
 def test_sampled_symmetries_are_what_playing_the_transformed_game_gives(name: str) -> None:
     game = get_game(name)
