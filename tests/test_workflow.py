@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from alphazero.cli import _parse
 from alphazero.errors import UserError
 from alphazero.hardware.description import Cpu, Hardware, Memory
 from alphazero.hardware.probe import probe_hardware
@@ -254,6 +255,21 @@ def test_the_benchmark_parses_and_each_phase_can_be_measured_by_itself() -> None
     assert "/benchmark/report.html" in said
     for name in phases:
         assert f"/benchmark/phases/{name}/report.html" in said
+
+
+def test_every_command_of_the_rules_is_one_that_the_command_line_takes() -> None:
+    rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk"))
+    targets = ["train", "benchmark_all", "benchmark_native_rules", "benchmark_nodes", "benchmark_compare"]
+    targets += ["quality", "strength", "ratings", "autotune"]
+    options = ["--config", "quick=true", "seed=7", "set=search.simulations=4"]
+    status, said = snakemake(*targets, "--dry-run", "-p", "--forceall", *options)
+    assert status == 0, said
+    commands = [shlex.split(words) for words in re.findall(r"python -u -m alphazero (.*?) 2?>", said)]
+    called = {" ".join(words[:2]) if words[0] in ("benchmark", "quality") else words[0] for words in commands}
+    assert called == set(re.findall(r"python -u -m alphazero ((?:benchmark |quality )?\w+)", rules))
+    for words in commands:
+        arguments, _ = _parse(words)  # which says what it does not know, and exits
+        assert arguments.command == words[0]
 
 
 def test_a_quick_benchmark_is_kept_apart_and_measures_the_profile_not_the_quick_training_run() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -61,6 +63,22 @@ def test_the_interval_of_few_windows_holds_the_ratio_as_often_as_it_says(over: i
         assert estimate.confidence == 0.95
         held += estimate.low <= 3.0 <= estimate.high
     assert held / 2000 >= 0.94
+
+
+def test_an_interval_of_four_rounds_worked_out_by_hand() -> None:
+    """An interval that is too wide holds the ratio as well: how wide it is has to be as said.
+
+    Logarithms of the rounds' ratios 0, 0.1, 0.2, 0.3: median 0.15, squared deviations 0.0225, 0.0025, 0.0025 and
+    0.0225, over 3 degrees of freedom a variance of 0.05 / 3; of the mean a quarter of it, of the median at most pi / 2
+    times that. t(0.975, 3) = 3.182.
+    """
+    under = [1.0, 3.0, 2.0, 4.0]
+    over = [rate * math.exp(log) for rate, log in zip(under, (0.2, 0.0, 0.3, 0.1), strict=True)]
+    estimate = ratio_estimate(over, under)
+    factor = math.exp(3.182 * math.sqrt(math.pi / 2 * 0.05 / 3 / 4))
+    assert estimate.value == pytest.approx(math.exp(0.15))
+    assert estimate.high / estimate.value == pytest.approx(factor, rel=1e-4)
+    assert estimate.value / estimate.low == pytest.approx(factor, rel=1e-4)
 
 
 @pytest.mark.parametrize("rounds", [4, 6, 10])

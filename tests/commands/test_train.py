@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -235,3 +239,36 @@ def test_a_run_is_scored_unless_its_step_limit_ended_it(
     monkeypatch.setattr(train, "_evaluate", lambda out: evaluated.append(out) or 0)
     assert train.run(parsed("--profile", "none", *words)) == 0
     assert bool(evaluated) == scored
+
+
+SCRIPT = source_root() / "scripts/train.py"
+
+
+def run_script(script: Path, folder: Path, *words: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, str(script), *words], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_script_of_a_clone_runs_from_any_folder(tmp_path: Path) -> None:
+    assert "--checkpoints" in run_script(SCRIPT, tmp_path, "--help")
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [(["--steps", "5"], ["train"]), (["--benchmark", "--steps", "5"], ["benchmark", "compare"])],
+)
+def test_the_script_takes_its_own_clone_whatever_is_installed(
+    tmp_path: Path, words: list[str], command: list[str]
+) -> None:
+    clone = tmp_path / "clone"
+    (clone / "alphazero").mkdir(parents=True)
+    (clone / "alphazero/__init__.py").touch()
+    cli = "def main(words):\n    print(*words)\n    return 0\n"
+    (clone / "alphazero/cli.py").write_text(cli, encoding="utf-8")
+    (clone / "scripts").mkdir()
+    script = Path(shutil.copy(SCRIPT, clone / "scripts"))
+    assert run_script(script, tmp_path, *words).split() == [*command, "--steps", "5"]

@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 
 from alphazero.cli import main
-from alphazero.config import InferenceConfig, SearchConfig
-from alphazero.evaluation.agents import PURE_MCTS, RANDOM, Agent, Setting, make_policy_player
+from alphazero.config import InferenceConfig, NetworkConfig, SearchConfig
+from alphazero.evaluation.agents import PERFECT, PURE_MCTS, RANDOM, Agent, Setting, make_policy_player
 from alphazero.evaluation.elo import PairScore, pentanomial
 from alphazero.evaluation.exhaustive import perfect_moves
 from alphazero.evaluation.match import draw_openings, play_match
 from alphazero.evaluation.players import PerfectPlayer, RandomPlayer
-from alphazero.evaluation.rate import balanced_openings, pairs_of
+from alphazero.evaluation.rate import balanced_openings, pairs_of, players_of
 from alphazero.games.connect_four import ConnectFour
 from alphazero.games.tic_tac_toe import TicTacToe
+from alphazero.network.resnet import build_network
+from alphazero.training.weights_file import save_weights
 
 SETTING = Setting(SearchConfig(simulations=8), InferenceConfig(device="cpu", use_amp=False), 8)
 
@@ -58,6 +60,22 @@ def test_each_player_meets_the_two_that_follow_and_checkpoints_meet_every_pure_m
         *{("step 1", "m2"), ("step 1", "step 0"), ("step 2", "step 0"), ("step 2", "step 1")},
         *{("step 1", "m1"), ("step 2", "m1"), ("step 2", "m2")},
     }
+
+
+def test_each_checkpoint_plays_with_the_weights_of_its_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alphazero.evaluation.rate.perfect_moves", lambda game: {})
+    size = NetworkConfig(blocks=1, filters=4, policy_filters=2, value_filters=2, value_hidden=8)
+    network = build_network(TicTacToe(), size)
+    paths = [tmp_path / "weights" / f"step-{step:08d}.safetensors" for step in (0, 10, 20)]
+    paths.append(tmp_path / "model.safetensors")
+    for step, path in zip((0, 10, 20, 23), paths, strict=True):
+        save_weights(path, network, {"step": str(step)})
+    random, mcts, *checkpoints, perfect = players_of(tmp_path, "tic_tac_toe", points=3, budgets=(8,))
+    assert (random.kind, mcts.kind, mcts.simulations, perfect.kind) == (RANDOM, PURE_MCTS, 8, PERFECT)
+    names = ("untrained", "step 10", "step 20", "step 23")
+    assert [(each.name, each.path) for each in checkpoints] == list(zip(names, paths, strict=True))
 
 
 def test_the_openings_are_the_most_even_ones_by_the_judge() -> None:

@@ -12,8 +12,18 @@ import torch
 
 from alphazero.config import Config, EvaluationConfig, NetworkConfig
 from alphazero.errors import UserError
+from alphazero.evaluation.agents import Setting, network_agent
 from alphazero.evaluation.files import format_evaluation, write_evaluation
-from alphazero.evaluation.run import Evaluation, curve_weights, evaluate_run, solved_positions_of
+from alphazero.evaluation.run import (
+    Evaluation,
+    Session,
+    curve_weights,
+    evaluate_run,
+    score_answers,
+    solved_positions_of,
+)
+from alphazero.evaluation.solved_positions import thinned_places
+from alphazero.evaluation.workers import WorkerPool
 from alphazero.games.registry import get_game
 from alphazero.metrics.catalog import find_metric
 from alphazero.network.resnet import build_network
@@ -64,6 +74,26 @@ def test_before_and_after_are_scored_on_all_positions(evaluation: Evaluation) ->
 def test_the_curve_has_every_point_on_the_same_positions(evaluation: Evaluation) -> None:
     assert [score.step for score in evaluation.curve] == [0, 10, 20, 23]
     assert all(score.search[-1].positions == 6 * 2 for score in evaluation.curve)
+
+
+def test_answers_belong_to_the_weights_they_are_said_to_be_of(
+    run_folder: Path, evaluation: Evaluation
+) -> None:
+    assert len({score.values[-1].value_mse for score in evaluation.curve}) == 4
+    assert len({score.values[-1].value_mse for score in evaluation.scores}) == 2
+    files = [f"weights/step-{step:08d}.safetensors" for step in (0, 10, 20)] + ["model.safetensors"]
+    positions, _ = solved_positions_of("connect_four", 4)
+    places = thinned_places(positions, 2)
+    with WorkerPool(0) as pool:
+        session = Session(pool, Setting.of(CONFIG), lambda what, done, total: None)
+        for file, score in zip(files, evaluation.curve, strict=True):
+            agent = network_agent(run_folder / file)
+            if score.step in (0, 23):  # of the ends all positions were asked
+                answers = session.answer(agent, positions).choose(places)
+            else:
+                answers = session.answer(agent, [positions[place] for place in places])
+            own = score_answers(score.agent, score.step, [positions[place] for place in places], answers)
+            assert (score.policy, score.search, score.values) == (own.policy, own.search, own.values)
 
 
 def test_the_final_network_meets_every_kind_of_opponent(evaluation: Evaluation) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,19 @@ import pytest
 
 from alphazero.cli import main
 from alphazero.commands.strength import run_names
-from alphazero.config import SearchConfig
+from alphazero.config import Config, NetworkConfig, SearchConfig
 from alphazero.config_loading import load_config, save_config
+from alphazero.evaluation.agents import Agent, Setting
 from alphazero.evaluation.run import Session
+from alphazero.evaluation.solved_positions import SolvedPosition
+from alphazero.evaluation.strength import measure_strength
+from alphazero.evaluation.tasks import Answers
+from alphazero.evaluation.workers import WorkerPool
+from alphazero.games.registry import get_game
+from alphazero.network.resnet import build_network
 from alphazero.report.plots import LIGHT
 from alphazero.report.strength_page import plot_error_by_time, render_strength_page, summary, time_table
+from alphazero.training.weights_file import save_weights
 
 
 def point(step: int, error: float, **more: Any) -> dict[str, Any]:
@@ -147,3 +157,36 @@ def test_an_error_of_zero_has_a_place_in_the_picture() -> None:
 def test_a_bound_that_is_no_percentage_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["strength", str(tmp_path), "--errors", "0"]) == 2
     assert "in percent" in capsys.readouterr().err
+
+
+class AnswersAtOnce(Session):
+    """Of two positions that are won, every agent's answers: later ones think more of them."""
+
+    def answer(self, agent: Agent, positions: Sequence[SolvedPosition]) -> Answers:
+        assert agent.path is not None
+        value = {"step-00000000": 0.0, "step-00000010": 0.5, "model": 1.0}[agent.path.stem]
+        return Answers([0, 0], [value, value], [0, 0], 0, 0.0)
+
+
+def test_the_time_of_a_point_is_the_runs_and_that_of_all_evaluations_so_far(tmp_path: Path) -> None:
+    size = NetworkConfig(blocks=1, filters=4, policy_filters=2, value_filters=2, value_hidden=8)
+    network = build_network(get_game("connect_four"), size)
+    for step, seconds in ((0, 1.5), (10, 60.0), (20, 130.0)):
+        header = {"step": str(step), "run_time_s": str(seconds), "positions": str(100 + step)}
+        save_weights(tmp_path / "weights" / f"step-{step:08d}.safetensors", network, header)
+    # The final agent's own file does not say when; by its row the run did 20 steps in 100 s.
+    save_weights(tmp_path / "model.safetensors", network, {"step": "20"})
+    table = "run_time_s,training_steps,cpu_utilization\n100,20,200\n"
+    (tmp_path / "metrics.csv").write_text(table, encoding="utf-8")
+    positions = [SolvedPosition("only", (action,), ((0, 3), (1, -3)), 7) for action in (2, 3)]
+    ticks = itertools.count()  # an evaluation takes a second
+    with WorkerPool(0) as pool:
+        session = AnswersAtOnce(pool, Setting.of(Config()), lambda what, done, total: None)
+        points = measure_strength(session, tmp_path, 3, positions, clock=lambda: float(next(ticks)))
+    assert [point.step for point in points] == [0, 10, 20]
+    assert [point.positions for point in points] == [100, 110, 120]
+    assert [point.run_time_s for point in points] == [1.5, 60.0, 130.0]
+    assert [point.evaluation_s for point in points] == [1.0, 2.0, 3.0]
+    assert [point.wall_s for point in points] == [2.5, 62.0, 133.0]
+    assert [point.cpu_s for point in points] == [3.0, 120.0, 260.0]  # two cores all the time
+    assert [point.value_mse for point in points] == [1.0, 0.25, 0.0]

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from alphazero.config import Config, InferenceConfig, SearchConfig
+from alphazero.config import Config, InferenceConfig, NetworkConfig, SearchConfig
 from alphazero.evaluation.agents import Agent, Setting
 from alphazero.evaluation.run import solved_positions_of
 from alphazero.evaluation.tasks import Answers
 from alphazero.evaluation.workers import WorkerPool
+from alphazero.games.registry import get_game
+from alphazero.network.resnet import build_network
 from alphazero.quality import agents
 from alphazero.quality.trainings import Training
 from alphazero.quality.verdict import POSITION_METRICS
+from alphazero.training.weights_file import save_weights
 
 POSITIONS = solved_positions_of("connect_four", 5)[0]
 SETTING = Setting(SearchConfig(simulations=800), InferenceConfig(device="cpu"), pure_mcts_simulations=10)
@@ -97,3 +100,23 @@ def test_a_training_whose_agent_did_not_fit_on_the_disk_is_not_done(tmp_path: Pa
     assert not run.is_done
     (run.results / "model.safetensors").touch()
     assert run.is_done
+
+
+def test_of_the_weights_around_a_moment_the_later_or_the_earlier_ones_are_taken(tmp_path: Path) -> None:
+    run = training(tmp_path, 800)
+    size = NetworkConfig(blocks=1, filters=4, policy_filters=2, value_filters=2, value_hidden=8)
+    network = build_network(get_game("connect_four"), size)
+    for seconds in (1, 2, 3):
+        path = run.results / "weights" / f"step-{10 * seconds:08d}.safetensors"
+        save_weights(path, network, {"run_time_s": str(seconds)})
+    save_weights(run.results / "model.safetensors", network)
+
+    def taken(core_s: float, later: bool) -> str:
+        path = agents.agent_at(run, core_s, cores=2, later=later).path  # kept after 2, 4 and 6 s of two cores
+        assert path is not None
+        return path.stem
+
+    assert [taken(3.0, later) for later in (True, False)] == ["step-00000020", "step-00000010"]
+    assert [taken(4.0, later) for later in (True, False)] == ["step-00000020", "step-00000020"]
+    assert [taken(1.0, later) for later in (True, False)] == ["step-00000010", "step-00000010"]
+    assert [taken(7.0, later) for later in (True, False)] == ["model", "step-00000030"]

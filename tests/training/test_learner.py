@@ -93,6 +93,17 @@ def test_no_warm_up_starts_at_the_peak() -> None:
     assert learning_rate(TrainingConfig(learning_rate=1.0, warmup_steps=0), 0, 0.0) == 1.0
 
 
+def test_a_clipped_gradient_moves_the_weights_no_further_than_the_learning_rate_lets_it() -> None:
+    clipped = {"optimizer": "sgd", "gradient_clip": 1e-3, "learning_rate": 1.0, "warmup_steps": 0}
+    learner = new_learner(TrainingConfig(**clipped, weight_decay=0.0, use_amp=False))
+    before = [parameter.detach().clone() for parameter in learner.network.parameters()]
+    record = learner.train_step(fixed_batch(0), progress=0.0)
+    assert record.gradient_norm > 0.1  # before it was clipped
+    moved = [new.detach() - old for new, old in zip(learner.network.parameters(), before, strict=True)]
+    # SGD's first step is the gradient times the learning rate.
+    assert torch.cat([each.flatten() for each in moved]).norm().item() == pytest.approx(1e-3, rel=1e-2)
+
+
 def test_weight_decay_spares_biases_and_batch_norm() -> None:
     learner = new_learner(dataclasses.replace(CONFIG, weight_decay=0.5), position_bias=True)
     decayed, spared = learner._optimizer.param_groups

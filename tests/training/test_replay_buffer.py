@@ -1,5 +1,6 @@
 """The replay buffer keeps the newest positions, samples them all, and knows the game's symmetries."""
 
+import inspect
 from collections import Counter
 from dataclasses import replace
 
@@ -7,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from alphazero.config import Config, NetworkConfig, TrainingConfig
 from alphazero.errors import UserError
 from alphazero.games.connect_four import ConnectFour
 from alphazero.games.registry import get_game
 from alphazero.records import Episode, SidePositions
-from alphazero.training.replay_buffer import ReplayBuffer
+from alphazero.training.replay_buffer import ReplayBuffer, make_replay_buffer
 from alphazero.training.targets import NO_ACTION, NOT_TAUGHT, Batch, ownership_targets
 from tests.training.random_episode import play_episode
 
@@ -369,3 +371,41 @@ def test_without_ownership_nothing_is_kept_of_it_and_planes_may_mean_anything() 
         )
     )
     assert buffer.sample(8, np.random.default_rng(0)).ownership_targets.shape == (8, 0)
+
+
+def test_a_runs_replay_buffer_has_every_option_of_its_settings() -> None:
+    training = {
+        "symmetries": False,
+        "root_value_share": 0.25,
+        "td_lambda": 0.5,
+        "side_position_weight": 0.5,
+        "late_position_weight": 0.2,
+    }
+    options = {**training, "ownership": True}
+    parameters = inspect.signature(ReplayBuffer).parameters
+    assert options.keys() == parameters.keys() - {"capacity", "game"}  # an option that is new belongs here
+    assert all(parameters[name].default != value for name, value in options.items())
+    config = Config(
+        training=TrainingConfig(replay_capacity=13, **training),
+        final_network=NetworkConfig(ownership_head=True),
+    )
+    made, expected = make_replay_buffer(config, TIC_TAC_TOE), ReplayBuffer(13, TIC_TAC_TOE, **options)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        game = play_episode(TIC_TAC_TOE, rng)
+        moves = len(game)
+        game = replace(
+            game,
+            weights_versions=np.ones(moves, np.int32),
+            root_values=rng.uniform(-1, 1, moves).astype(np.float32),
+            side_positions=as_side_positions(game, rng.uniform(-1, 1, moves).astype(np.float32)),
+        )
+        for buffer in (made, expected):
+            buffer.add_episode(game)
+    state = expected.state_dict()
+    assert made.state_dict().keys() == state.keys()
+    for name, array in made.state_dict().items():
+        np.testing.assert_array_equal(array, state[name], err_msg=name)
+    batch, other = (buffer.sample(64, np.random.default_rng(1)) for buffer in (made, expected))
+    for name, array in vars(batch).items():
+        np.testing.assert_array_equal(array, getattr(other, name), err_msg=name)
