@@ -6,8 +6,11 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from alphazero.config import NetworkConfig
 from alphazero.config_loading import load_config
@@ -15,8 +18,9 @@ from alphazero.errors import UserError
 from alphazero.run.health import measure_health
 from alphazero.run.training_run import EXIT_DONE, EXIT_INTERRUPTED, TrainingRun
 from alphazero.training.checkpoint import CheckpointStore, load_agent
+from alphazero.training.learner import Learner
 from alphazero.training.weights_file import load_network
-from tests.run.tiny_run import SMALL, TINY_RUN, train
+from tests.run.tiny_run import SMALL, TINY_RUN, answers, train
 
 LARGE = NetworkConfig(blocks=2, filters=8, position_bias=True)
 WITHOUT = replace(TINY_RUN, final_network=LARGE)
@@ -61,6 +65,28 @@ def test_the_larger_network_is_the_agent_and_the_run_has_reached_its_end(
     assert json.loads((tmp_path / "training.json").read_text(encoding="utf-8")) == summary
     with pytest.raises(UserError, match="a final network of other settings"):
         train(replace(WITH, final_network=SMALL), tmp_path)
+
+
+def test_the_larger_network_begins_with_what_the_agent_has_learned(tmp_path: Path) -> None:
+    # The agent is an average here: not the network that was trained last.
+    training = replace(WITH.training, weight_average_decay=0.9, final_minutes=60.0)
+    said: list[tuple[Tensor, Tensor]] = []
+
+    def watch(run: TrainingRun) -> None:
+        step = run._train_step
+
+        def watched(learner: Learner, *arguments: Any) -> None:
+            if learner is not run.learner:
+                assert learner.agent.architecture.config == LARGE
+                said.extend(answers(each.agent) for each in (run.learner, learner))
+                run._stop_asked.set()
+            step(learner, *arguments)
+
+        run._train_step = watched  # type: ignore[method-assign, assignment]
+
+    assert train(replace(WITH, training=training), tmp_path, watch) == EXIT_INTERRUPTED
+    before, after = said  # the latter before its first step
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
 
 
 def test_what_was_interrupted_is_begun_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from alphazero.config import NetworkConfig, TrainingConfig
 from alphazero.config_loading import resolve_config
@@ -16,7 +18,7 @@ from alphazero.errors import UserError
 from alphazero.run.training_run import EXIT_DONE, EXIT_INTERRUPTED, TrainingRun
 from alphazero.training.checkpoint import CheckpointStore, load_agent
 from alphazero.training.weights_file import load_network
-from tests.run.tiny_run import SMALL, TINY_RUN, train
+from tests.run.tiny_run import SMALL, TINY_RUN, answers, train
 
 GROWN = NetworkConfig(blocks=2, filters=4)
 CONFIG = replace(
@@ -84,6 +86,27 @@ def test_the_network_grows_at_its_share_of_self_play_and_plays_on(
     assert capsys.readouterr().out.count("the network has grown to 2 blocks of 4 filters") == 1
     # Steps are owed to positions as if it were one network.
     assert checkpoint.step <= checkpoint.state["counters"]["positions"] / 32
+
+
+def test_a_grown_network_begins_with_what_the_agent_has_learned(tmp_path: Path) -> None:
+    said: list[tuple[Tensor, Tensor]] = []
+
+    def watch(run: TrainingRun) -> None:
+        grow = run._grow
+
+        def watched() -> None:
+            said.append(answers(run.learner.agent))
+            grow()
+            said.append(answers(run.learner.agent))
+            assert run.learner.agent.architecture.config == GROWN
+            raise InterruptedError  # what becomes of it has no part in this
+
+        run._grow = watched  # type: ignore[method-assign]
+
+    with pytest.raises(InterruptedError):
+        train(CONFIG, tmp_path, watch)
+    before, after = said
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("grown", [False, True])

@@ -1,17 +1,20 @@
-"""A training run before it begins."""
+"""A training run: how it begins, what it goes on with, and what ends it."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
-from alphazero.config import Config, InferenceConfig, SearchConfig
+from alphazero.config import Config, InferenceConfig, NetworkConfig, SearchConfig
 from alphazero.config_loading import load_config
 from alphazero.errors import UserError
 from alphazero.mcts import get_best_mcts_backend
@@ -21,7 +24,7 @@ from alphazero.run import training_run
 from alphazero.run.health import measure_health
 from alphazero.run.run_files import CONFIG_NAME, SUMMARY_NAME, write_particulars
 from alphazero.run.single_process import SingleProcessRun
-from alphazero.run.training_run import TrainingRun
+from alphazero.run.training_run import EXIT_DONE, TrainingRun
 from alphazero.selfplay.pool import SelfPlayPool
 from alphazero.training.checkpoint import CheckpointStore, step_name
 from alphazero.training.weights_file import load_weights_file
@@ -105,6 +108,106 @@ def test_a_point_of_a_curve_counts_the_time_that_was_lost(tmp_path: Path) -> Non
     *_, last = sorted((tmp_path / "weights").iterdir())
     metadata, _ = load_weights_file(last)
     assert float(metadata["run_time_s"]) > 900.0
+
+
+@pytest.mark.parametrize("grow_after", [0.0, 0.5])
+def test_a_run_goes_on_with_what_it_had_learned(tmp_path: Path, grow_after: float) -> None:
+    training = replace(TINY_RUN.training, weight_average_decay=0.9, grow_after=grow_after, max_steps=4)
+    config = replace(TINY_RUN, grown_network=NetworkConfig(blocks=2, filters=4), training=training)
+    assert train(config, tmp_path) == 0
+    checkpoint = CheckpointStore(tmp_path).load()
+    with Progress("a run") as progress:
+        run = TrainingRun(replace(config, training=replace(training, max_steps=8)), tmp_path, progress)
+        assert run._resume()
+    torch.testing.assert_close(run.learner.weights(), dict(checkpoint.weights), rtol=0, atol=0)
+    # Optimizer, number of steps, and the network that is trained.
+    torch.testing.assert_close(run.learner.state_dict(), dict(checkpoint.learner), rtol=0, atol=0)
+    assert run.learner.steps == (2 if grow_after else 4)
+    assert run.counters.steps == 4
+    assert vars(run.counters) == checkpoint.state["counters"]
+    assert run._sampling.bit_generator.state == checkpoint.state["sampling"]
+    np.testing.assert_equal(run.replay_buffer.state_dict(), dict(checkpoint.replay))
+
+
+def test_a_run_that_goes_on_does_not_play_its_games_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launches = []
+
+    class Recording(SelfPlayPool):
+        def __init__(self, *arguments: Any, launch: int = 0, **options: Any) -> None:
+            launches.append(launch)
+            super().__init__(*arguments, launch=launch, **options)
+
+    monkeypatch.setattr(training_run, "SelfPlayPool", Recording)
+    training = replace(TINY_RUN.training, grow_after=0.5, max_steps=2)
+    config = replace(TINY_RUN, grown_network=NetworkConfig(blocks=2, filters=4), training=training)
+    assert train(config, tmp_path) == 0
+    assert launches == [0, 1]  # the grown network plays games of its own, too
+    assert train(replace(config, training=replace(training, max_steps=3)), tmp_path) == 0
+    assert launches == [0, 1, 2]
+
+
+def test_a_run_ends_when_its_minutes_are_over_those_before_an_interruption_included(tmp_path: Path) -> None:
+    training = replace(TINY_RUN.training, positions=10**9, max_minutes=0.05)
+    config = replace(TINY_RUN, training=training)
+    ended_at_s: list[float] = []
+
+    def watch(run: TrainingRun) -> None:
+        loop = run._loop
+        guard = threading.Timer(20.0, run._stop_asked.set)  # or a run without an end would never fail
+        guard.daemon = True
+
+        def watched(*arguments: Any) -> None:
+            guard.start()
+            loop(*arguments)
+            guard.cancel()
+            ended_at_s.append(run._run_time())
+
+        run._loop = watched  # type: ignore[method-assign]
+
+    assert train(config, tmp_path, watch) == EXIT_DONE
+    assert ended_at_s, "it was over before it began"
+    assert 3.0 <= ended_at_s[0] < 20.0
+    run_time_s = json.loads((tmp_path / SUMMARY_NAME).read_text(encoding="utf-8"))["run_time_s"]
+    assert ended_at_s[0] <= run_time_s < 60.0
+    with Progress("a run") as progress:
+        again = TrainingRun(config, tmp_path, progress)
+        assert again._resume()
+        assert again._run_time() >= again.counters.run_time_s == run_time_s
+        assert again._at_its_end()
+
+
+def test_the_learning_rate_goes_by_the_clock_where_minutes_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [86_400.0]  # the machine has been up for a day
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
+    training = replace(TINY_RUN.training, positions=10**9, max_minutes=2.0)
+    with Progress("a run") as progress:
+        run = TrainingRun(replace(TINY_RUN, training=training), tmp_path, progress)
+    now_s[0] += 90.0
+    assert run._fraction_learned() == run._fraction_done() == 0.75
+    now_s[0] += 90.0
+    assert run._fraction_learned() == run._fraction_done() == 1.0
+
+
+def test_the_learning_rate_goes_by_steps_where_positions_end_the_run(tmp_path: Path) -> None:
+    training = replace(TINY_RUN.training, replay_ratio=8.0, positions=1_200)
+    done: list[float] = []
+
+    def watch(run: TrainingRun) -> None:
+        step = run._train_step
+
+        def recorded(*arguments: Any) -> None:
+            done.append(arguments[-1])
+            step(*arguments)
+
+        run._train_step = recorded  # type: ignore[method-assign, assignment]
+
+    assert train(replace(TINY_RUN, training=training), tmp_path, watch) == EXIT_DONE
+    assert done == [step / 300 for step in range(len(done))]  # 1200 * 8 / 32 steps are planned
+    assert done[-1] > 0.7  # those owed when the last game came are not done; self-play waits at 50 owed
 
 
 def leave_rows_behind(folder: Path) -> None:

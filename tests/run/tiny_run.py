@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from alphazero.config import (
     Config,
@@ -14,7 +18,9 @@ from alphazero.config import (
     SelfPlayConfig,
     TrainingConfig,
 )
+from alphazero.games.registry import get_game
 from alphazero.metrics.progress import Progress
+from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.run.training_run import TrainingRun
 
 SMALL = NetworkConfig(blocks=1, filters=4)
@@ -41,3 +47,12 @@ def train(
         run = TrainingRun(config, folder, progress, source_hash)
         prepare(run)
         return run.run()
+
+
+def answers(network: PolicyValueNetwork) -> tuple[Tensor, Tensor]:
+    """Return policy logits and values of `network` for some positions of TINY_RUN's game, as it plays."""
+    shape = (32, *get_game(TINY_RUN.run.game).observation_shape)
+    observations = torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(2)).to(torch.uint8)
+    with torch.no_grad():
+        policy_logits, values = copy.deepcopy(network).eval()(observations)
+    return policy_logits, values

@@ -26,7 +26,7 @@ from alphazero.network.openvino_engine import has_openvino
 from alphazero.network.resnet import PolicyValueNetwork, build_network
 from alphazero.records import Episode
 from alphazero.selfplay.game_group import GameGroup
-from alphazero.selfplay.pool import SelfPlayPool, WorkerDied
+from alphazero.selfplay.pool import LAUNCHES_A_RUN, SelfPlayPool, WorkerDied
 from alphazero.selfplay.reports import SelfPlayStatistics, ServerReport
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,8 +80,9 @@ def weights_of(network: PolicyValueNetwork) -> dict[str, np.ndarray]:
 
 
 @contextmanager
-def running(config: Config, untrained: bool = False) -> Iterator[SelfPlayPool]:
-    with SelfPlayPool(config, weights_of(exact_network()), "cpu", untrained=untrained) as pool:
+def running(config: Config, untrained: bool = False, launch: int = 0) -> Iterator[SelfPlayPool]:
+    weights = weights_of(exact_network())
+    with SelfPlayPool(config, weights, "cpu", launch=launch, untrained=untrained) as pool:
         pool.start()
         yield pool
 
@@ -121,11 +122,11 @@ def assert_nothing_left(before: set[Path]) -> None:
         time.sleep(0.1)
 
 
-def played_alone(actor: int, game_index: int, untrained: bool = False) -> Episode:
+def played_alone(actor: int, game_index: int, untrained: bool = False, launch: int = 0) -> Episode:
     """Return that very game, played by itself in this process, leaf by leaf."""
     engine = make_engine("eager", exact_network(), "cpu", use_amp=False)
     group = GameGroup(
-        GAME, BASE.search, 1, BASE.run.seed, actor, launch=0, first_slot=game_index, actor_games=1
+        GAME, BASE.search, 1, BASE.run.seed, actor, launch=launch, first_slot=game_index, actor_games=1
     )
     while True:
         rows = group.collect()
@@ -211,6 +212,28 @@ def test_every_leaf_is_looked_up_and_the_network_evaluates_the_rest(inference: I
     assert 0 < statistics.cache_s < statistics.actor_s
 
 
+# ---- pauses ----
+
+
+def test_a_paused_pool_plays_nothing_until_it_is_told_to_go_on() -> None:
+    config = replace(BASE, inference=LOCAL, selfplay=replace(BASE.selfplay, actors=1))
+    with running(config) as pool:
+        take(pool, 2)
+        pool.pause(True)
+        did = SelfPlayStatistics()
+        deadline = time.monotonic() + 20.0
+        while did.positions or not did.paused_s:  # until the round that was under way is reported
+            assert time.monotonic() < deadline, "it plays on"
+            pool.take_episodes(timeout=1.0)
+            did = pool.take_statistics()
+        assert pool.take_episodes(timeout=1.0) == []
+        did = pool.take_statistics()
+        assert (did.games, did.positions, did.leaves) == (0, 0, 0)
+        assert did.paused_s == pytest.approx(did.actor_s)
+        pool.pause(False)
+        take(pool, 2)
+
+
 # ---- what a person is told ----
 
 
@@ -240,20 +263,26 @@ def test_an_engine_that_lost_memory_or_precision_is_reported_once() -> None:
 
 
 @needs_sigkill
-def test_a_killed_actor_is_started_again_and_the_others_play_on() -> None:
-    with running(BASE) as pool:
+def test_a_killed_actor_is_started_again_with_new_games_and_the_others_play_on() -> None:
+    with running(BASE, launch=2) as pool:
         take(pool, 2)
         killed = pool.process_ids()["actor 0"]
         os.kill(killed, signal.SIGKILL)
         note = pool.notes.get(timeout=PATIENCE_S)
         assert "actor 0 ended (killed by SIGKILL)" in note
         assert "1 of at most 3 times" in note
-        games: set[tuple[int, int]] = set()
+        pool.take_episodes()  # what the killed one had sent
+        games: list[Episode] = []
         deadline = time.monotonic() + PATIENCE_S
-        while not (pool.all_at_work() and {0, 1} <= {actor for actor, _ in games}):
+        while not (pool.all_at_work() and {0, 1} <= {episode.actor for episode in games}):
             assert time.monotonic() < deadline
-            games |= {(episode.actor, episode.game_index) for episode in pool.take_episodes(timeout=0.1)}
+            games += pool.take_episodes(timeout=0.1)
         assert pool.process_ids()["actor 0"] != killed
+    first_launch = 2 * LAUNCHES_A_RUN
+    for episode in [episode for episode in games if episode.actor == 0][:2]:
+        assert_same_game(episode, played_alone(0, episode.game_index, launch=first_launch + 1))
+        with pytest.raises(AssertionError):
+            assert_same_game(episode, played_alone(0, episode.game_index, launch=first_launch))
 
 
 @needs_sigkill
@@ -293,16 +322,17 @@ def test_a_killed_server_ends_the_run_clearly_and_at_once() -> None:
         with pytest.raises(WorkerDied, match=r"the inference server ended .*killed by SIGKILL"):
             take(pool, 10_000)
         pool.close()
-        assert time.monotonic() - killed < PATIENCE_S
+        assert time.monotonic() - killed < 20.0  # twice what close() gives the listener and the processes
     assert not any(psutil.pid_exists(process) for process in processes)
 
 
 def test_an_exception_in_a_process_reaches_the_parent_with_its_traceback() -> None:
-    config = replace(BASE, run=replace(BASE.run, game="no.such.module:Game"))
-    with SelfPlayPool(BASE, weights_of(exact_network()), "cpu") as pool:
-        pool.config = config
+    config = replace(BASE, inference=LOCAL)  # there is nobody but actors
+    with SelfPlayPool(config, weights_of(exact_network()), "cpu") as pool:
+        pool.config = replace(config, run=replace(config.run, game="no.such.module:Game"))
         pool.start()
-        with pytest.raises(WorkerDied, match=r"(?s)failed:.*Traceback"):
+        told = r"(?s)^actor \d failed:\nTraceback .*UserError: .*there is no module 'no"
+        with pytest.raises(WorkerDied, match=told):
             take(pool, 1)
 
 
