@@ -41,7 +41,7 @@ class LearnerSpeed:
     Attributes:
         training_steps_per_second: through replay buffer and prefetcher.
         training_steps_per_second_on_device: on one batch that already lies on the device.
-        fed_share: the first / the second.
+        fed_share: the first / the second, round by round.
         batch_copy_ms: of one batch to a CUDA device; None on a CPU, where nothing is copied.
         device: of the learner.
         batch_size: positions a step.

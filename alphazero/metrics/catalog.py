@@ -205,7 +205,7 @@ _SECTIONS: dict[str, tuple[Metric, ...]] = {
             "training_steps_per_second on one batch that already lies on the device: the most that feeding "
             "can reach (`measure learner`)."),
         Metric("fed_share", "share of steps/s without feeding", "share", "mean", "higher",
-            "training_steps_per_second / training_steps_per_second_on_device."),
+            "training_steps_per_second / training_steps_per_second_on_device, median of the rounds."),
         Metric("batch_copy_ms", "copy of a batch", "ms", "median", "lower",
             "Time that one training batch takes to a CUDA device, with nothing else going on; none on a CPU."),
     ),

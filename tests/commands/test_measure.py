@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from alphazero.benchmark import learner_speed
 from alphazero.benchmark.engine_speed import engine_orders
 from alphazero.benchmark.selfplay_speed import Ceiling, SelfPlaySpeed, cores_to_feed
 from alphazero.cli import main
@@ -183,15 +187,26 @@ def test_the_cores_that_a_device_needs_are_its_ceiling_over_what_a_core_feeds() 
     assert cores_to_feed(speed({}, Ceiling(512, 1.0, 1.0))) is None  # the network is on the same cores
 
 
-def test_the_learner_is_measured_fed_and_unfed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_learner_is_measured_fed_and_unfed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []  # in turns
+
+    def recorded(step: Callable[[], Any], seconds: float) -> float:
+        rates.append(rate(step, seconds))
+        return rates[-1]
+
+    rate = learner_speed._rate
+    monkeypatch.setattr(learner_speed, "_rate", recorded)
     assert main(["measure", "learner", *SMALL, "--seconds=0.5"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["batch_size"] == 32
-    fed, unfed = (
-        data["training_steps_per_second"]["value"],
-        data["training_steps_per_second_on_device"]["value"],
-    )
-    assert data["fed_share"]["value"] == pytest.approx(fed / unfed)
+    fed, unfed = np.array(rates[::2]), np.array(rates[1::2])
+    assert data["training_steps_per_second"]["value"] == pytest.approx(np.median(fed))
+    assert data["training_steps_per_second_on_device"]["value"] == pytest.approx(np.median(unfed))
+    assert data["fed_share"]["value"] == pytest.approx(
+        np.exp(np.median(np.log(fed / unfed)))
+    )  # round by round
     assert (data["batch_copy_ms"] is None) == (data["device"] == "cpu")
     assert {name for name, value in data.items() if isinstance(value, dict)} - {"network"} <= set(CATALOG)
 
