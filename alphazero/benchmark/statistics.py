@@ -69,11 +69,11 @@ def ratio_estimate(
     if min(*numerators, *denominators) <= 0:
         raise ValueError("a ratio is of positive numbers")
     over, under = ([math.log(value) for value in side] for side in (numerators, denominators))
-    rounds = [above - below for above, below in zip(over, under, strict=False)]
-    sides = [rounds] if len(over) == len(under) else [over, under]
     if len(over) == len(under):
-        ratio = math.exp(statistics.median(rounds))
+        sides = [[above - below for above, below in zip(over, under, strict=True)]]
+        ratio = math.exp(statistics.median(sides[0]))
     else:
+        sides = [over, under]
         ratio = statistics.median(numerators) / statistics.median(denominators)
     if min(len(over), len(under)) == 1:
         return Estimate(ratio, ratio, ratio, 0.0)
