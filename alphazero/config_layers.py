@@ -66,8 +66,9 @@ def layer_from_tables(tables: Mapping[str, object], source: str) -> Layer:
     return layer
 
 
-def layer_from_overrides(overrides: Iterable[str], source: str = "command line") -> Layer:
+def layer_from_overrides(overrides: Iterable[str]) -> Layer:
     """Return the settings in texts of the form `section.field=value`; of two for one field the last wins."""
+    source = "command line"
     layer: Layer = {}
     for override in overrides:
         name, equals, text = (part.strip() for part in override.partition("="))

@@ -96,7 +96,6 @@ class ResolvedConfig:
     Attributes:
         config: the merged, fitted and validated settings.
         origins: the layer of each field, by dotted name.
-        sources: the files behind the layers that have one, such as {Origin.PROFILE: "profiles/low.toml"}.
         profile_reason: why this hardware profile, one sentence.
         overridden: a sentence for each value that an experiment or the command line changed.
         adjustments: a sentence for each value that was fitted to the hardware or to a short run, with its reason.
@@ -106,7 +105,6 @@ class ResolvedConfig:
 
     config: Config
     origins: Mapping[str, Origin]
-    sources: Mapping[Origin, str]
     profile_reason: str
     overridden: tuple[str, ...]
     adjustments: tuple[str, ...]
@@ -205,7 +203,6 @@ def resolve_config(
     return ResolvedConfig(
         config=config,
         origins=origins,
-        sources=sources,
         profile_reason=profile_reason,
         overridden=_overridden(layers),
         adjustments=adjustments,

@@ -23,7 +23,7 @@ import torch
 from alphazero.benchmark.statistics import Estimate, median_estimate
 from alphazero.config import Config
 from alphazero.connections import Waitable, has_more, wait
-from alphazero.errors import UserError
+from alphazero.errors import RunError, UserError
 from alphazero.games.game import ByteArray, winning_lines
 from alphazero.games.registry import get_game
 from alphazero.network.cpu_allocator import keep_freed_memory
@@ -110,7 +110,7 @@ class EngineProcesses:
     def rate(self, order: EngineOrder, batch_size: int, seconds: float) -> float:
         """Return the evaluations a second of all processes together, measured for `seconds`.
 
-        Each process evaluates at least one batch. RuntimeError with its traceback if a process failed.
+        Each process evaluates at least one batch. RunError, with its traceback, if a process failed.
         """
         self._tell(("prepare", order, batch_size))
         return float(sum(rows / elapsed for rows, elapsed in self._tell(("evaluate", seconds))))
@@ -139,7 +139,8 @@ class EngineProcesses:
 
     def _tell(self, message: tuple[Any, ...]) -> list[Any]:
         for pipe in self._pipes:
-            pipe.send(message)
+            with contextlib.suppress(OSError):  # of one that has ended; `_answer` says so
+                pipe.send(message)
         return [self._answer(index) for index in range(self.processes)]
 
     def _answer(self, index: int) -> Any:
@@ -150,19 +151,19 @@ class EngineProcesses:
             if pipe not in ready and not has_more(pipe):
                 raise EOFError
             answer = pipe.recv()
-        except EOFError:
-            raise RuntimeError(f"engine process {index} ended without a message") from None
-        if isinstance(answer, UserError):
-            raise answer
+        except (EOFError, OSError):
+            raise RunError(
+                f"engine process {index} was killed or ended by itself (often the system, out of memory)"
+            ) from None
         if isinstance(answer, BaseException):
-            raise RuntimeError(str(answer))
+            raise answer
         return answer
 
 
 def measure_inference(
     config: Config,
     seconds: float,
-    orders: Sequence[EngineOrder] | None = None,
+    orders: Sequence[EngineOrder],
     progress: Callable[[str], None] = lambda text: None,
 ) -> InferenceSpeed:
     """Return evaluations a second by batch size and engine, measured for about `seconds` in all.
@@ -171,12 +172,11 @@ def measure_inference(
     large batch takes longer than its share, since nothing is shorter than one forward pass.
 
     Args:
-        orders: engines to measure; None: those of `engine_orders`.
+        orders: engines to measure, such as those of `engine_orders`.
         progress: told what is going on, a line at a time.
     """
     device = measured_device(config)
     sizes = batch_sizes(config)
-    orders = engine_orders(config, device) if orders is None else orders
     with EngineProcesses(config, device, sizes[-1]) as engines:
         progress(f"starting {len(orders)} engines")
         names = [engines.name(order) for order in orders]
@@ -274,7 +274,7 @@ def _evaluate_when_told(parent: Connection, config: Config, device: str, max_bat
     except UserError as error:
         parent.send(error)
     except BaseException:
-        parent.send(RuntimeError(f"engine process {index} failed:\n{traceback.format_exc()}"))
+        parent.send(RunError(f"engine process {index} failed:\n{traceback.format_exc()}"))
 
 
 def _serve_messages(parent: Connection, config: Config, device: str, max_batch: int, index: int) -> None:

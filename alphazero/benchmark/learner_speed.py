@@ -29,7 +29,7 @@ from alphazero.training.replay_buffer import make_replay_buffer
 from alphazero.training.targets import Batch
 
 ROUNDS = 10
-POSITIONS = 4_000  # in the replay buffer; sampling costs the same whatever their number
+POSITIONS = 4_000  # in the replay buffer; what a draw costs goes by their weights, not by their number
 GAMES, SIMULATIONS = 32, 8  # how they are generated: quickly
 COPIES = 20  # of a batch, to time one
 

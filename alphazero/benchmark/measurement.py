@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from alphazero.benchmark.engine_speed import EngineOrder, measure_inference
+from alphazero.benchmark.engine_speed import EngineOrder, engine_processes, measure_inference
 from alphazero.benchmark.phases import BASELINE, Phase
 from alphazero.benchmark.search_proof import SearchProof
 from alphazero.benchmark.session import Budget, Job, Measurer, Session
@@ -103,7 +103,7 @@ class Measurement:
         readings: Sequence[str],
         only: Callable[[list[Variant]], list[Variant]] = lambda variants: variants,
     ) -> None:
-        if resolved.config.inference.engine.startswith("simulated:"):
+        if resolved.config.inference.simulated:
             raise UserError(
                 "inference.engine is a simulated device, and what it yields is no measurement of this "
                 "machine; "
@@ -230,7 +230,7 @@ class Measurement:
         }
         if config.inference.engine == "auto":
             ceiling["rows"] = engine_rows(config)  # by which `settle_engine` chooses
-        ceiling["processes"] = config.selfplay.actors if config.inference.placement == "local" else 1
+        ceiling["processes"] = engine_processes(config)
         ceiling["run.game"] = config.run.game
         return _Keys(
             key_of(SELFPLAY, settings, *window),

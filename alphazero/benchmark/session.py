@@ -169,19 +169,7 @@ class Session:
         }[job.kind]
         try:
             window = measure(job.config, self.budget, len(self.log.measured(job.key)))
-            row = WindowRow(
-                job.key,
-                job.kind,
-                job.label,
-                block,
-                _now(),
-                window.seconds,
-                window.metrics,
-                window.engine,
-                window.foreign_cpu,
-                window.fills,
-                window.samples,
-            )
+            row = WindowRow(job.key, job.kind, job.label, block, _now(), **vars(window))
         except (KeyboardInterrupt, MemoryError):
             raise
         except Exception as error:  # whatever a configuration does, the others stand

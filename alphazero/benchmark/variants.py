@@ -124,6 +124,8 @@ def learner_settings(config: Config, on_cpu: bool, bfloat16: bool) -> dict[str, 
         "batch_size",
         "optimizer",
         "symmetries",
+        "side_position_weight",
+        "late_position_weight",
         "weight_average_decay",
         "use_amp",
         "pinned_memory",
@@ -134,7 +136,8 @@ def learner_settings(config: Config, on_cpu: bool, bfloat16: bool) -> dict[str, 
         settings["training.use_amp"] = config.training.use_amp and bfloat16
         del settings["training.pinned_memory"]
     network = {name: value for name, value in flatten(config).items() if name.startswith("network.")}
-    return {"run.game": config.run.game, **network, **settings}
+    taught = {"ownership_is_taught": config.ownership_is_taught}
+    return {"run.game": config.run.game, **network, **settings, **taught}
 
 
 def key_of(kind: str, settings: dict[str, Value], *depends_on: str) -> str:

@@ -37,10 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"--seconds is {arguments.seconds:g}; it must be more than 0")
     if arguments.method not in METHODS:
         raise UserError(f"--method is {arguments.method!r}; it may be {' or '.join(METHODS)}")
-    try:
-        game = get_checked_game(arguments.game)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    game = get_checked_game(arguments.game)
     found = measure_rules_speed(game, arguments.seconds, arguments.method)
     if arguments.json:
         print(json.dumps({"game": game.name, "method": arguments.method, **asdict(found)}, indent=2))

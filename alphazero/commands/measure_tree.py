@@ -44,10 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(f"--{name} is {value}; at least 1 is needed")
     if not 0.0 < arguments.seconds < float("inf"):
         raise UserError(f"--seconds is {arguments.seconds:g}; it must be more than 0")
-    try:
-        game = get_checked_game(arguments.game)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    game = get_checked_game(arguments.game)
     backend = get_best_mcts_backend() if arguments.backend == "auto" else arguments.backend
     compiled_rules = not arguments.python_rules and game.native_states(1) is not None
     config = replace(

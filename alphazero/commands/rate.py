@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from alphazero.commands.agent_search import inference_here, results_config
     from alphazero.commands.progress_lines import ProgressLines
     from alphazero.evaluation.agents import Setting
-    from alphazero.evaluation.files import match_row, rating_rows_of
+    from alphazero.evaluation.files import match_row, rating_rows
     from alphazero.evaluation.rate import PURE_MCTS_BUDGETS, pairs_of, players_of, rate_run
     from alphazero.evaluation.workers import WorkerPool
     from alphazero.folders import require_writable, writing_results
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         "openings": len(rated.openings),
         "opening_moves": arguments.opening_moves,
         "setting": asdict(setting.search),
-        "ratings": rating_rows_of(rated.ratings),
+        "ratings": rating_rows(rated.ratings),
         "matches": [{**match_row(match), "pentanomial": match.pentanomial} for match in rated.matches],
     }
     # Not in ratings.json: the same seed gives the same one.

@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     status = _train(config, run_folder, source_hash)
     if status != 0:
         return status
-    _check_health(config, run_folder)
+    _check_health(run_folder)
     _publish(run_folder, out)
     print(f"results: {out}", flush=True)
     if arguments.evaluate == "auto" and _ended_by_steps(run_folder):
@@ -200,12 +200,15 @@ def _train(config: Config, run_folder: Path, source_hash: str) -> int:
         return kind(config, run_folder, progress, source_hash).run()
 
 
-def _check_health(config: Config, run_folder: Path) -> None:
-    """Say in words what of a finished run is not as it should be; the report shows it, too."""
+def _check_health(run_folder: Path) -> None:
+    """Say in words what of a finished run is not as it should be; the report shows it, too.
+
+    By the run's own settings: another run's limits may be asked for, and this one found to have reached its end.
+    """
     from alphazero.metrics.health import read_health
     from alphazero.run.health import HEALTH_NAME, health_lines, measure_health
 
-    measured = measure_health(config, run_folder)
+    measured = measure_health(load_config(run_folder / CONFIG_NAME), run_folder)
     write_json(run_folder, HEALTH_NAME, measured)
     print("\n".join(health_lines([reading.warning for reading in read_health(measured) if reading.warning])))
 

@@ -99,7 +99,7 @@ def parse_agent(text: str, game: str | None = None, seed: int = 0) -> Agent:
             also as "random:GAME".
         game: the game of "random", "pure_mcts" and "untrained" where they do not name one.
 
-    Raises UserError if it names none, or if the weights cannot be read.
+    Raises UserError if it names none or an unknown game, or if the weights cannot be read.
     """
     word, colon, named_game = text.partition(":")
     if word in (RANDOM, PURE_MCTS, UNTRAINED) and not Path(text).exists():
@@ -108,10 +108,7 @@ def parse_agent(text: str, game: str | None = None, seed: int = 0) -> Agent:
             raise UserError(
                 f"{text!r} does not say for which game; write {text}:GAME, such as {text}:connect_four"
             )
-        try:
-            get_checked_game(chosen)
-        except ValueError as error:
-            raise UserError(str(error)) from error
+        get_checked_game(chosen)
         return Agent(word, "network" if word == UNTRAINED else word, chosen, seed=seed)
     path = Path(text)
     if not path.exists():

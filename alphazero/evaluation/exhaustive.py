@@ -8,8 +8,10 @@ from typing import Any
 from alphazero.evaluation.solved_positions import SolvedPosition
 from alphazero.games.game import Game, GameContractError
 
+MOST_POSITIONS = 20_000  # of a game that is small enough
 
-def solve_game(game: Game, most_positions: int = 20_000) -> list[SolvedPosition] | None:
+
+def solve_game(game: Game, most_positions: int = MOST_POSITIONS) -> list[SolvedPosition] | None:
     """Return every position of `game` that is not terminal, solved; None if there are too many.
 
     One entry a position, not a path: the moves are the first found that lead there. Scores are +1, 0, -1
@@ -32,7 +34,7 @@ def solve_game(game: Game, most_positions: int = 20_000) -> list[SolvedPosition]
     ]
 
 
-def perfect_moves(game: Game, most_positions: int = 20_000) -> dict[Any, tuple[int, ...]] | None:
+def perfect_moves(game: Game, most_positions: int = MOST_POSITIONS) -> dict[Any, tuple[int, ...]] | None:
     """Return by state every move that keeps the best result; None if the game has too many positions."""
     moves_to = _reachable(game, most_positions)
     if moves_to is None:

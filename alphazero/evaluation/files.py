@@ -47,7 +47,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation, extra: Mapping[str, A
     _write_csv(folder / "learning_curve.csv", _CURVE_COLUMNS, [mean_row(score) for score in evaluation.curve])
     _write_csv(folder / "learning_curve_sets.csv", _SET_CURVE_COLUMNS, set_curve_rows(evaluation))
     _write_csv(folder / "matches.csv", _MATCH_COLUMNS, [match_row(match) for match in evaluation.matches])
-    _write_csv(folder / "ratings.csv", _RATING_COLUMNS, rating_rows(evaluation))
+    _write_csv(folder / "ratings.csv", _RATING_COLUMNS, rating_rows(evaluation.ratings))
     (folder / SUMMARY_NAME).write_text(format_evaluation(evaluation) + "\n", encoding="utf-8")
     text = json.dumps({**evaluation_record(evaluation), **(extra or {})}, indent=2)
     (folder / JSON_NAME).write_text(text + "\n", encoding="utf-8")
@@ -68,7 +68,7 @@ def evaluation_record(evaluation: Evaluation) -> Row:
     record["solved_positions"] = solved_rows(evaluation)
     record["learning_curve"] = [mean_row(score) for score in evaluation.curve]
     record["matches"] = [match_row(match) for match in evaluation.matches]
-    record["ratings"] = rating_rows(evaluation)
+    record["ratings"] = rating_rows(evaluation.ratings)
     return record
 
 
@@ -143,12 +143,7 @@ def match_row(match: MatchResult) -> Row:
     return row
 
 
-def rating_rows(evaluation: Evaluation) -> list[Row]:
-    """Return a row for each rated player, the strongest first."""
-    return rating_rows_of(evaluation.ratings)
-
-
-def rating_rows_of(ratings: Sequence[Rating]) -> list[Row]:
+def rating_rows(ratings: Sequence[Rating]) -> list[Row]:
     """Return a row for each rating, in their order."""
     return [
         {

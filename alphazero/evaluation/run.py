@@ -12,7 +12,7 @@ from alphazero.config import Config
 from alphazero.errors import UserError
 from alphazero.evaluation.agents import PURE_MCTS, RANDOM, UNTRAINED, Agent, Setting, network_agent
 from alphazero.evaluation.elo import Rating, rating_list
-from alphazero.evaluation.exhaustive import solve_game
+from alphazero.evaluation.exhaustive import MOST_POSITIONS, solve_game
 from alphazero.evaluation.match import MatchResult
 from alphazero.evaluation.solved_positions import (
     SetScore,
@@ -35,7 +35,6 @@ from alphazero.training.weights_file import load_weights_file
 Progress = Callable[[str, int, int], None]
 
 _WEIGHTS_NAME = re.compile(r"step-(\d+)\.safetensors")
-_MOST_POSITIONS_TO_SOLVE = 20_000
 
 
 @dataclass(frozen=True)
@@ -219,11 +218,11 @@ def solved_positions_of(game_name: str, positions_per_set: int | None) -> tuple[
     if game_name == "connect_four":
         positions = load_pons_positions(positions_per_set)
         return positions, f"{len(positions):,} positions of Pascal Pons's six Connect Four sets"
-    solved = solve_game(get_game(game_name), _MOST_POSITIONS_TO_SOLVE)
+    solved = solve_game(get_game(game_name))
     if solved is None:
         return [], (
             f"no solved positions for {game_name}: none come with the package, and it has more than "
-            f"{_MOST_POSITIONS_TO_SOLVE:,} positions, too many to solve here, or states that are not equal when they "
+            f"{MOST_POSITIONS:,} positions, too many to solve here, or states that are not equal when they "
             "are reached twice; matches only"
         )
     positions = thin_out(solved, positions_per_set)

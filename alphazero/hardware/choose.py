@@ -11,7 +11,6 @@ _SMALLEST_MEMORY_MIB = {
     "mid": 11_500,  # 12 to 24 GB: T4, L4, V100 16 GB, RTX 3060 to 4090
     "low": 3_500,  # 4 to 11 GB: laptop cards, RTX 4060
 }
-_SMALLEST_COMPUTE_CAPABILITY = (5, 0)  # below it no current torch has code for the card
 
 
 def choose_profile(hardware: Hardware, device: str = "auto") -> tuple[str, str]:
@@ -24,12 +23,6 @@ def choose_profile(hardware: Hardware, device: str = "auto") -> tuple[str, str]:
         reason = hardware.gpu_problem or f"inference.device is '{device}'"
         return "cpu", f"hardware profile 'cpu', because {reason}"
     name_of_gpu = _describe(gpu, hardware)
-    capability = gpu.compute_capability
-    if capability is not None and _as_numbers(capability) < _SMALLEST_COMPUTE_CAPABILITY:
-        return (
-            "cpu",
-            f"hardware profile 'cpu', because {name_of_gpu} has compute capability {capability}, below 5.0",
-        )
     memory = gpu.device_memory_total_mib
     if memory is None:
         return "low", f"hardware profile 'low', because {name_of_gpu} does not say how much memory it has"
@@ -50,7 +43,3 @@ def _describe(gpu: Gpu, hardware: Hardware) -> str:
         return gpu.device_name
     most_free = f", the one of {len(hardware.gpus)} GPUs with most free memory"
     return f"{gpu.device_name} (cuda:{gpu.cuda_index}{most_free if gpu == hardware.selected_gpu else ''})"
-
-
-def _as_numbers(capability: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in capability.split("."))

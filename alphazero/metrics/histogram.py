@@ -15,19 +15,18 @@ FILL_BINS = 20  # of a distribution of fill rates, each 5 % wide
 class LatencyHistogram:
     """Counts of times in logarithmic buckets, from 1 microsecond to 100 seconds.
 
-    All that it knows is one int64 array, so that histograms of several processes are merged by adding
-    arrays and may lie in shared memory:
+    All that it knows is one int64 array, so that histograms of several processes are merged by adding arrays:
 
         array[0]            sum of all times in nanoseconds (the mean is exact)
         array[1 + i]        times t with  LOWEST_S * 10 ** (i / 40) <= t < LOWEST_S * 10 ** ((i + 1) / 40)
 
-    Times below the first bucket count in the first, times above the last in the last. One writer at a time.
+    Times below the first bucket count in the first, times above the last in the last.
     """
 
     SIZE = 1 + BUCKETS  # length of the array
 
     def __init__(self, array: npt.NDArray[np.int64] | None = None) -> None:
-        """Start empty, or go on with `array`, int64 [SIZE], which is used in place."""
+        """Start empty, or with the counts of `array`, int64 [SIZE]."""
         self.array = np.zeros(self.SIZE, np.int64) if array is None else array
 
     def add(self, seconds: float | npt.NDArray[np.float64], count: int | npt.NDArray[np.int64] = 1) -> None:
@@ -41,10 +40,6 @@ class LatencyHistogram:
     def __add__(self, other: LatencyHistogram) -> LatencyHistogram:
         """Return what both have counted."""
         return LatencyHistogram(self.array + other.array)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self.array[:] = 0
 
     @property
     def count(self) -> int:

@@ -39,15 +39,6 @@ ENGINE_NAMES = ("auto", "eager", "frozen", "winograd", "openvino", "graphs", "co
 # Up to so many it was the fastest for Connect Four, with all batches and instructions measured (docs/decisions/0033).
 _FILTERS_FOR_WINOGRAD = 48
 
-__all__ = [
-    "ENGINE_NAMES",
-    "InferenceEngine",
-    "candidate_engines",
-    "make_engine",
-    "resolve_device",
-    "usual_engine",
-]
-
 
 def make_engine(
     name: str,

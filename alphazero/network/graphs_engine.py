@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -41,12 +40,6 @@ def bucket_sizes(max_batch: int) -> list[int]:
         sizes.append(size)
         size *= 2
     return [*sizes, max_batch]
-
-
-@dataclass(frozen=True)
-class _CapturedGraph:
-    graph: torch.cuda.CUDAGraph
-    rows: int
 
 
 class _Slot:
@@ -162,7 +155,7 @@ class GraphsEngine:
         What was in flight, after a failed call, has ended when this returns.
         """
         torch.cuda.synchronize(self._device)
-        self._graphs: dict[int, _CapturedGraph] = {}
+        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self._slots: list[_Slot] = []
         self._on_their_way: deque[tuple[_Slot, int]] = deque()  # with their rows, oldest first
         self._next_slot = 0
@@ -182,7 +175,7 @@ class GraphsEngine:
     def _submit(self, slot: _Slot, observations: Observations) -> None:
         """Start upload, forward pass and download of one piece; returns before they are done."""
         rows = len(observations)
-        captured = self._graph_for(rows)
+        graph = self._graph_for(rows)
         slot.host_in[:rows].copy_(torch.from_numpy(observations))
         with torch.cuda.stream(self._upload):
             slot.device_in[:rows].copy_(slot.host_in[:rows], non_blocking=True)
@@ -190,7 +183,7 @@ class GraphsEngine:
         with torch.cuda.stream(self._compute):
             self._compute.wait_event(slot.uploaded)
             self._graph_in[:rows].copy_(slot.device_in[:rows])
-            captured.graph.replay()
+            graph.replay()
             slot.device_logits[:rows].copy_(self._graph_logits[:rows])
             slot.device_values[:rows].copy_(self._graph_values[:rows])
             slot.computed.record()
@@ -205,13 +198,13 @@ class GraphsEngine:
         slot.done.synchronize()
         return slot.host_logits[:rows].numpy(), slot.host_values[:rows].numpy()
 
-    def _graph_for(self, rows: int) -> _CapturedGraph:
+    def _graph_for(self, rows: int) -> torch.cuda.CUDAGraph:
         bucket = next(size for size in bucket_sizes(self._max_batch) if size >= rows)
         if bucket not in self._graphs:
             self._graphs[bucket] = self._capture(bucket)
         return self._graphs[bucket]
 
-    def _capture(self, rows: int) -> _CapturedGraph:
+    def _capture(self, rows: int) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         before = torch.cuda.current_stream(self._device)
         self._compute.wait_stream(before)
@@ -233,7 +226,7 @@ class GraphsEngine:
             # A capture whose end failed may still be recording to the pool, which then takes no other.
             self._graph_pool = torch.cuda.graph_pool_handle()
             raise
-        return _CapturedGraph(graph, rows)
+        return graph
 
 
 @contextmanager

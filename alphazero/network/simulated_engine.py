@@ -15,7 +15,6 @@ the network that it was measured with.
 from __future__ import annotations
 
 import time
-import tomllib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import tomli
 import tomli_w
 from torch import nn
 
@@ -173,7 +173,7 @@ def load_simulated_device(name: str) -> SimulatedDevice:
             f"known: {', '.join(SIMULATED_PREFIX + other for other in known)}, "
             f"and {SIMULATED_PREFIX}FILE.toml from `alphazero measure inference --curve FILE.toml`"
         )
-    return ModelledDevice(**tomllib.loads((folder / f"{device}{_ENDING}").read_text(encoding="utf-8")))
+    return ModelledDevice(**tomli.loads((folder / f"{device}{_ENDING}").read_text(encoding="utf-8")))
 
 
 def write_curve(path: Path, device: MeasuredDevice, comment: str) -> None:
@@ -194,7 +194,7 @@ def write_curve(path: Path, device: MeasuredDevice, comment: str) -> None:
 def _read_curve(path: Path) -> MeasuredDevice:
     needs = "it needs title, rows (ascending, two or more) and latency_us (above 0, one for each of rows)"
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomli.loads(path.read_text(encoding="utf-8"))
         device = MeasuredDevice(
             title=str(table["title"]),
             rows=tuple(int(rows) for rows in table["rows"]),

@@ -41,7 +41,6 @@ class ActorSpec:
     actor: int
     launch: int
     config: Config
-    seed: int
     parent: Connection
     paused: Any
     untrained: Any
@@ -77,7 +76,7 @@ def _play(spec: ActorSpec) -> None:
             game,
             config.search,
             games,
-            spec.seed,
+            config.run.seed,
             actor=spec.actor,
             launch=spec.launch,
             first_slot=index * games,

@@ -56,7 +56,8 @@ def settle_engine(config: Config, weights: Weights, device: str) -> tuple[Config
         if not device.startswith("cuda") or inference.engine in _CPU_ENGINES:
             _try(config, device)
         return config, ""
-    key = (config.run.game, astuple(config.network), device, inference.use_amp, inference.threads, rows)
+    how = (inference.use_amp, inference.pinned_memory, inference.threads, rows)
+    key = (config.run.game, astuple(config.network), device, *how)
     if inference.engine == "compiled":
         if key not in _compiled:
             _compile(config, device, rows)

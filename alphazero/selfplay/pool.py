@@ -217,7 +217,6 @@ class SelfPlayPool:
             actor=actor,
             launch=self._first_launch + self._restarts.get(actor, 0),
             config=self.config,
-            seed=self.config.run.seed,
             parent=theirs,
             paused=self._paused,
             untrained=self._untrained,

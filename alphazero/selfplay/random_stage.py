@@ -1,4 +1,4 @@
-"""Positions from all stages of a game, for measurements that must not see openings alone."""
+"""Positions that random moves lead to: where games of self-play begin, and where a measurement finds them."""
 
 from __future__ import annotations
 

@@ -55,7 +55,6 @@ class Checkpoint:
 
     Attributes:
         step: training steps done.
-        metadata: header of the weights file: the network's architecture, step and version.
         weights: state of the network.
         learner: `Learner.state_dict()`.
         replay: `ReplayBuffer.state_dict()`.
@@ -63,7 +62,6 @@ class Checkpoint:
     """
 
     step: int
-    metadata: Mapping[str, str]
     weights: Mapping[str, Tensor]
     learner: Mapping[str, Any]
     replay: Mapping[str, npt.NDArray[Any]]
@@ -237,7 +235,7 @@ def _write_files(
 def _read_checkpoint(folder: Path) -> Checkpoint:
     try:
         _verify(folder)
-        metadata, weights = load_weights_file(folder / WEIGHTS)
+        _, weights = load_weights_file(folder / WEIGHTS)
         state = json.loads((folder / _STATE).read_bytes())
         with np.load(folder / _REPLAY, allow_pickle=False) as replay:
             arrays = {name: replay[name] for name in replay.files}
@@ -246,7 +244,6 @@ def _read_checkpoint(folder: Path) -> Checkpoint:
         raise _DamagedError(f"cannot read {error.filename or folder}: {error.strerror or error}") from error
     return Checkpoint(
         step=state["step"],
-        metadata=metadata,
         weights=weights,
         learner=learner,
         replay=arrays,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +141,17 @@ def test_half_precision_speeds_up_the_learner_only_where_the_cpu_has_it(
         for name in ("ladder/inference_engine", "ladder/half_precision")
     )
     assert (below != above) == differs
+
+
+def test_the_learner_is_measured_again_where_rows_are_drawn_or_taught_otherwise() -> None:
+    one = made_up_profile().config
+    settings = [learner_settings(one, True, True)]
+    for name in ("side_position_weight", "late_position_weight"):
+        changed = replace(one, training=replace(one.training, **{name: 0.5}))
+        settings.append(learner_settings(changed, True, True))
+    with_owners = replace(one, final_network=replace(one.final_network, ownership_head=True))
+    settings.append(learner_settings(with_owners, True, True))
+    assert len({json.dumps(each, sort_keys=True) for each in settings}) == 4
 
 
 def test_one_phase_needs_what_it_is_compared_with(tmp_path: Path) -> None:

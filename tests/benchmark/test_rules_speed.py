@@ -43,7 +43,7 @@ def test_compiled_rules_are_compared_with_python_rules(method: str) -> None:
     game = get_game("connect_four")
     if game.native_states(1) is None:
         pytest.skip("native rules are not built")
-    found = measure_rules_speed(game, 0.5, method)
+    found = measure_rules_speed(game, 2.0, method)
     assert found.native is not None and found.speed_up is not None
     assert found.native.native_rules and not found.python.native_rules
     if method == "perft":

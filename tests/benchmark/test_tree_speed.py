@@ -39,7 +39,8 @@ def test_speed_is_that_of_a_search_of_whole_games(backend: str, game_name: str) 
 
 def test_a_tree_takes_at_most_64_bytes_an_edge_where_memory_is_known() -> None:
     config = SearchConfig(mcts_backend="auto", simulations=200)
-    speed = measure_tree_speed(get_game("connect_four"), config, 2, 0.4)
+    clock = ticking_clock()  # so that it ends at the same moves, however fast the machine is
+    speed = measure_tree_speed(get_game("connect_four"), config, 2, 2000.0, clock=lambda: next(clock))
     if speed.bytes_per_edge is None or speed.bytes_per_node is None:
         pytest.skip("this backend does not know its memory")
     assert speed.bytes_per_edge <= 64.0 < speed.bytes_per_node

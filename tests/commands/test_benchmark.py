@@ -14,6 +14,12 @@ from alphazero.documents import write_document
 from alphazero.hardware.description import Hardware
 
 
+@pytest.fixture(autouse=True)
+def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is measured here: a measurement that goes on beside the tests is in nobody's way."""
+    monkeypatch.setattr("alphazero.benchmark.session.shared_temporary_folder", lambda: tmp_path)
+
+
 @pytest.mark.parametrize(
     ("options", "answer"),
     [

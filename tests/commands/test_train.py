@@ -19,6 +19,7 @@ from alphazero.errors import UserError
 from alphazero.folders import MODEL_NAME
 from alphazero.hardware.probe import probe_hardware
 from alphazero.metrics.provenance import source_root
+from alphazero.run import health
 from alphazero.run.run_files import with_backend
 from alphazero.training.checkpoint import WEIGHTS
 from alphazero.workflow import checkpoint_key, plan_run
@@ -235,10 +236,23 @@ def test_a_run_is_scored_unless_its_step_limit_ended_it(
 
     evaluated: list[Path] = []
     monkeypatch.setattr(train, "_train", finished)
-    monkeypatch.setattr(train, "_check_health", lambda config, run_folder: None)
+    monkeypatch.setattr(train, "_check_health", lambda run_folder: None)
     monkeypatch.setattr(train, "_evaluate", lambda out: evaluated.append(out) or 0)
     assert train.run(parsed("--profile", "none", *words)) == 0
     assert bool(evaluated) == scored
+
+
+def test_the_health_of_a_run_is_that_under_its_own_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of today's command may be others: a run that had reached its end is handed out as it is."""
+    of_the_run = Config(training=TrainingConfig(max_steps=7))
+    save_config(of_the_run, tmp_path / "config.toml")
+    asked: list[Config] = []
+    monkeypatch.setattr(health, "measure_health", lambda config, run_folder: asked.append(config) or {})
+    train._check_health(tmp_path)
+    assert asked == [of_the_run]
+    assert json.loads((tmp_path / "health.json").read_text(encoding="utf-8")) == {}
 
 
 SCRIPT = source_root() / "scripts/train.py"

@@ -26,7 +26,6 @@ from alphazero.hardware.description import Gpu, Hardware, MigInstance
         ("NVIDIA GeForce RTX 4060", 8_188, "8.9", "low"),
         ("NVIDIA GeForce GTX 1650", 3_911, "7.5", "low"),
         ("NVIDIA GeForce MX150", 2_048, "6.1", "cpu"),
-        ("Tesla K80", 11_441, "3.7", "cpu"),
     ],
 )
 def test_profile_by_device_memory(

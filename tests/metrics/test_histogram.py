@@ -46,14 +46,6 @@ def test_an_empty_histogram_has_no_latency() -> None:
     assert histogram.metrics() == {}
 
 
-def test_it_counts_into_an_array_that_others_can_see() -> None:
-    shared = np.zeros(LatencyHistogram.SIZE, np.int64)
-    LatencyHistogram(shared).add(0.002)
-    assert LatencyHistogram(shared).count == 1
-    LatencyHistogram(shared).clear()
-    assert not shared.any()
-
-
 def test_metrics_are_in_milliseconds_under_catalog_names() -> None:
     histogram = LatencyHistogram()
     histogram.add(0.010, count=100)

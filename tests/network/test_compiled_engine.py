@@ -17,6 +17,7 @@ from alphazero.config import NetworkConfig
 from alphazero.errors import UserError
 from alphazero.network import engines
 from alphazero.network.compiled_engine import _reason
+from alphazero.network.engine_protocol import InferenceEngine
 from alphazero.network.engines import candidate_engines, make_engine
 from alphazero.network.frozen_engine import computes_in_bfloat16
 from alphazero.network.resnet import PolicyValueNetwork
@@ -30,7 +31,7 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
-def compiled_engine(network: PolicyValueNetwork, half: bool = False) -> engines.InferenceEngine:
+def compiled_engine(network: PolicyValueNetwork, half: bool = False) -> InferenceEngine:
     return make_engine("compiled", network, device="cpu", use_amp=half, max_batch=64)
 
 
@@ -39,7 +40,7 @@ def compilations() -> int:
     return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 
-def assert_answers_in_float32(engine: engines.InferenceEngine, network: PolicyValueNetwork) -> None:
+def assert_answers_in_float32(engine: InferenceEngine, network: PolicyValueNetwork) -> None:
     for rows in ODD_SIZES:
         logits, values = engine.evaluate(observations(rows))
         expected_logits, expected_values = reference(network, observations(rows))

@@ -33,6 +33,13 @@ from tests.run.tiny_run import SMALL, TINY_RUN, train
 CONFIG = Config(inference=InferenceConfig(device="cpu"))
 
 
+def of_steps(most: int, **training: Any) -> Config:
+    """Return TINY_RUN that ends after so many training steps, however many games come while the learner is held up."""
+    return replace(
+        TINY_RUN, training=replace(TINY_RUN.training, positions=10**6, max_steps=most, **training)
+    )
+
+
 def test_the_tree_backend_that_auto_stands_for_is_recorded(tmp_path: Path) -> None:
     with Progress("a run") as progress:
         run = TrainingRun(CONFIG, tmp_path, progress)
@@ -87,24 +94,22 @@ def test_points_of_a_curve_that_the_run_did_not_come_through_are_removed(tmp_pat
 
 
 def test_a_run_that_goes_on_after_its_limit_was_raised_has_points_of_all_of_it(tmp_path: Path) -> None:
-    part = replace(TINY_RUN, training=replace(TINY_RUN.training, max_steps=3))
-    assert train(part, tmp_path) == 0
+    assert train(of_steps(3), tmp_path) == 0
     before = sorted((tmp_path / "weights").iterdir())
-    assert train(TINY_RUN, tmp_path) == 0
+    assert train(of_steps(12), tmp_path) == 0
     added = [path for path in sorted((tmp_path / "weights").iterdir()) if path not in before]
     steps = CheckpointStore(tmp_path).load().state["counters"]["steps"]
     assert len(added) >= 3 and added[-1].stem == step_name(steps)
 
 
 def test_a_point_of_a_curve_counts_the_time_that_was_lost(tmp_path: Path) -> None:
-    part = replace(TINY_RUN, training=replace(TINY_RUN.training, max_steps=3))
-    assert train(part, tmp_path) == 0
+    assert train(of_steps(3), tmp_path) == 0
     rows = (tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()
     # After the checkpoint, before a power loss.
     lost = dict.fromkeys(rows[0].split(","), "") | {"run_time_s": "900.0"}
     with (tmp_path / "metrics.csv").open("a", encoding="utf-8") as file:
         file.write(",".join(lost.values()) + "\n")
-    assert train(TINY_RUN, tmp_path) == 0
+    assert train(of_steps(12), tmp_path) == 0
     *_, last = sorted((tmp_path / "weights").iterdir())
     metadata, _ = load_weights_file(last)
     assert float(metadata["run_time_s"]) > 900.0
@@ -112,12 +117,15 @@ def test_a_point_of_a_curve_counts_the_time_that_was_lost(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("grow_after", [0.0, 0.5])
 def test_a_run_goes_on_with_what_it_had_learned(tmp_path: Path, grow_after: float) -> None:
-    training = replace(TINY_RUN.training, weight_average_decay=0.9, grow_after=grow_after, max_steps=4)
-    config = replace(TINY_RUN, grown_network=NetworkConfig(blocks=2, filters=4), training=training)
-    assert train(config, tmp_path) == 0
+    grown = NetworkConfig(blocks=2, filters=4)
+    part, whole = (
+        replace(of_steps(most, weight_average_decay=0.9, grow_after=grow_after), grown_network=grown)
+        for most in (4, 8)
+    )
+    assert train(part, tmp_path) == 0
     checkpoint = CheckpointStore(tmp_path).load()
     with Progress("a run") as progress:
-        run = TrainingRun(replace(config, training=replace(training, max_steps=8)), tmp_path, progress)
+        run = TrainingRun(whole, tmp_path, progress)
         assert run._resume()
     torch.testing.assert_close(run.learner.weights(), dict(checkpoint.weights), rtol=0, atol=0)
     # Optimizer, number of steps, and the network that is trained.
@@ -140,11 +148,11 @@ def test_a_run_that_goes_on_does_not_play_its_games_again(
             super().__init__(*arguments, launch=launch, **options)
 
     monkeypatch.setattr(training_run, "SelfPlayPool", Recording)
-    training = replace(TINY_RUN.training, grow_after=0.5, max_steps=2)
-    config = replace(TINY_RUN, grown_network=NetworkConfig(blocks=2, filters=4), training=training)
-    assert train(config, tmp_path) == 0
+    grown = NetworkConfig(blocks=2, filters=4)
+    part, whole = (replace(of_steps(most, grow_after=0.5), grown_network=grown) for most in (2, 3))
+    assert train(part, tmp_path) == 0
     assert launches == [0, 1]  # the grown network plays games of its own, too
-    assert train(replace(config, training=replace(training, max_steps=3)), tmp_path) == 0
+    assert train(whole, tmp_path) == 0
     assert launches == [0, 1, 2]
 
 
@@ -192,7 +200,10 @@ def test_the_learning_rate_goes_by_the_clock_where_minutes_end_the_run(
     assert run._fraction_learned() == run._fraction_done() == 1.0
 
 
-def test_the_learning_rate_goes_by_steps_where_positions_end_the_run(tmp_path: Path) -> None:
+def test_the_learning_rate_goes_by_steps_where_positions_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_run, "BACKLOG_STEPS", 10)
     training = replace(TINY_RUN.training, replay_ratio=8.0, positions=1_200)
     done: list[float] = []
 
@@ -207,7 +218,7 @@ def test_the_learning_rate_goes_by_steps_where_positions_end_the_run(tmp_path: P
 
     assert train(replace(TINY_RUN, training=training), tmp_path, watch) == EXIT_DONE
     assert done == [step / 300 for step in range(len(done))]  # 1200 * 8 / 32 steps are planned
-    assert done[-1] > 0.7  # those owed when the last game came are not done; self-play waits at 50 owed
+    assert done[-1] > 0.7  # those owed when the last game came are not done; self-play waits at 10 owed
 
 
 def leave_rows_behind(folder: Path) -> None:
@@ -249,13 +260,12 @@ def test_a_run_that_other_sources_began_is_refused_also_at_its_end(tmp_path: Pat
 
 
 def test_a_run_of_before_sources_were_kept_goes_on(tmp_path: Path) -> None:
-    part = replace(TINY_RUN, training=replace(TINY_RUN.training, max_steps=3))
-    assert train(part, tmp_path) == 0
+    assert train(of_steps(3), tmp_path) == 0
     (state,) = tmp_path.glob("step-*/state.json")
     assert json.loads(state.read_text(encoding="utf-8"))["state"]["source_hash"] is None
-    assert train(TINY_RUN, tmp_path, source_hash="b" * 16) == 0
+    assert train(of_steps(12), tmp_path, source_hash="b" * 16) == 0
     with pytest.raises(UserError, match="begun by other sources"):
-        train(TINY_RUN, tmp_path, source_hash="a" * 16)
+        train(of_steps(12), tmp_path, source_hash="a" * 16)
 
 
 def test_play_without_a_network_leaves_time_to_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,13 +299,7 @@ def test_play_without_a_network_leaves_time_to_learn(tmp_path: Path, monkeypatch
 
 
 def test_what_was_played_without_a_network_is_learned_before_one_plays(tmp_path: Path) -> None:
-    training = replace(
-        TINY_RUN.training,
-        untrained_positions=128,
-        untrained_replay_ratio=4.0,
-        publish_every_steps=1_000,
-        positions=600,
-    )
+    config = of_steps(30, untrained_positions=128, untrained_replay_ratio=4.0, publish_every_steps=1_000)
     published: list[int] = []
 
     def watch(run: TrainingRun) -> None:
@@ -308,7 +312,7 @@ def test_what_was_played_without_a_network_is_learned_before_one_plays(tmp_path:
         monkeypatch.setattr(SelfPlayPool, "publish", recorded)
 
     with pytest.MonkeyPatch.context() as monkeypatch:
-        assert train(replace(TINY_RUN, training=training), tmp_path, watch) == 0
+        assert train(config, tmp_path, watch) == 0
     assert published == [16]  # 128 * 4 / 32, and no thousandth came
 
 

@@ -49,7 +49,7 @@ def record(selfplay: SelfPlayConfig) -> dict[str, Any]:
     processes = []
     for actor in range(selfplay.actors):
         spec = ActorSpec(
-            actor, 0, config, 0, parents[actor][1], flag, flag, slots, pipes[actor][0], stagger=True
+            actor, 0, config, parents[actor][1], flag, flag, slots, pipes[actor][0], stagger=True
         )
         processes.append(context.Process(target=actor_main, args=(spec,), daemon=True))
         processes[-1].start()

@@ -52,7 +52,7 @@ def client_of(transport: str, cache_positions: int) -> EvaluationClient:
         open_ends.append(server_end)
         here = {"slots": slots, "server": actor_end}
     board = WeightBoard(CONTEXT, {"a": np.zeros(1, np.float32)}) if cache_positions else None
-    spec = ActorSpec(0, 0, config, 0, CONTEXT.Pipe()[0], [0], [0], weights=board, **here)
+    spec = ActorSpec(0, 0, config, CONTEXT.Pipe()[0], [0], [0], weights=board, **here)
     return _client(spec, GAME)
 
 
@@ -133,10 +133,11 @@ def test_time_paused_for_the_learner_is_no_waiting_for_evaluations() -> None:
     parent, here = CONTEXT.Pipe()
     open_ends.append(parent)
     paused = [1]
-    threading.Timer(0.1, paused.__setitem__, (0, 0)).start()
-    channel = _ParentChannel(ActorSpec(0, 0, Config(), 0, here, paused, [0]))
+    channel = _ParentChannel(ActorSpec(0, 0, Config(), here, paused, [0]))
     did = channel.report.statistics
-    channel.after_round([], LocalClient(Engine(), None, 1, ROWS, GAME.observation_shape))
+    client = LocalClient(Engine(), None, 1, ROWS, GAME.observation_shape)
+    threading.Timer(0.1, paused.__setitem__, (0, 0)).start()
+    channel.after_round([], client)
     assert did.paused_s >= 0.09 and did.waiting_s == 0.0
 
 
@@ -176,7 +177,7 @@ def test_without_a_network_its_answers_are_the_trees_time_and_no_rest(
     )
     monkeypatch.setattr(actor.time, "perf_counter", lambda: clock[0])
     with pytest.raises(SelfPlayStopped):
-        actor._play(ActorSpec(0, 0, Config(), 0, here, [0], [1]))
+        actor._play(ActorSpec(0, 0, Config(), here, [0], [1]))
     monkeypatch.undo()
     assert [(report.tree_s, report.search_s) for report in reports] == [(6.0, 8.0)]  # of two groups
 
@@ -192,7 +193,7 @@ def test_a_long_pause_is_reported_while_it_lasts(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(actor.time, "sleep", sleep)
     monkeypatch.setattr(actor.time, "perf_counter", lambda: clock[0])
-    channel = _ParentChannel(ActorSpec(0, 0, Config(), 0, here, paused, [0]))
+    channel = _ParentChannel(ActorSpec(0, 0, Config(), here, paused, [0]))
     channel.after_round([], LocalClient(Engine(), None, 1, ROWS, GAME.observation_shape))
     monkeypatch.undo()
     reports = []

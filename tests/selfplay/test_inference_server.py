@@ -89,10 +89,10 @@ def test_a_request_larger_than_a_batch_is_answered_whole(network):
 
 def test_it_waits_for_its_timeout_and_no_longer(network):
     bench = Bench(network, batch_size=8, batch_timeout=0.05)
-    bench.ask(0, 1)
     started = time.perf_counter()
+    bench.ask(0, 1)
     assert bench.server.serve_batch() == 1
-    assert 0.045 <= time.perf_counter() - started < 2.0
+    assert 0.05 <= time.perf_counter() - started < 2.0
 
 
 def test_nothing_comes_of_no_requests(network):

@@ -1,5 +1,6 @@
 """Slots, tokens and the weight board; and that nothing is lost, doubled or swapped on the way."""
 
+import itertools
 import multiprocessing
 import queue
 import threading
@@ -231,19 +232,22 @@ def test_a_reader_never_sees_a_mixture_of_two_versions():
     done = threading.Event()
 
     def write():
-        for version in range(1, 3_000):
+        for version in itertools.count(1):
             board.write(version, {"a": np.full(20_000, version, np.float32)})
-        done.set()
+            if done.is_set():
+                return
 
     writer = threading.Thread(target=write)
     writer.start()
-    reads = 0
-    while not done.is_set():
-        version, weights = board.read()
-        assert weights["a"].min() == weights["a"].max() == version
-        reads += 1
-    writer.join()
-    assert reads > 10
+    reads = version = 0
+    try:
+        while reads < 200 or version < 3_000:
+            version, weights = board.read()
+            assert weights["a"].min() == weights["a"].max() == version
+            reads += 1
+    finally:
+        done.set()
+        writer.join()
 
 
 class CountingEngine:

@@ -34,12 +34,14 @@ def test_random_state_belongs_to_the_batch_handed_out_last(buffer: ReplayBuffer)
 
 
 def test_closing_ends_the_thread_while_it_waits_for_room(buffer: ReplayBuffer) -> None:
-    before = threading.active_count()
+    def running() -> int:
+        return sum(thread.name == "batch-prefetcher" for thread in threading.enumerate())
+
     prefetcher = BatchPrefetcher(buffer, 8, np.random.default_rng(7), depth=1)
     prefetcher.get()
-    assert threading.active_count() == before + 1
+    assert running() == 1
     prefetcher.close()
-    assert threading.active_count() == before
+    assert running() == 0
 
 
 def test_what_goes_wrong_in_the_thread_reaches_the_caller_every_time() -> None:

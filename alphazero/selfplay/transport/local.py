@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from alphazero.metrics.histogram import fill_bin, no_fills
-from alphazero.network.engines import InferenceEngine
+from alphazero.network.engine_protocol import InferenceEngine
 from alphazero.selfplay.transport.messages import InferenceResponse, ObservationArray
 from alphazero.selfplay.transport.weight_board import WeightBoardReader
 
