@@ -18,7 +18,7 @@ from alphazero.report.figure import figure
 from alphazero.report.page import page
 from alphazero.report.plots import Theme
 from alphazero.report.provenance_section import provenance_section
-from alphazero.report.tables import Table
+from alphazero.report.tables import Table, bounds_text
 
 Document = Mapping[str, Any]
 
@@ -108,9 +108,12 @@ def comparison_table(document: Document) -> Table:
         entries = {entry["metric"]: entry for entry in (comparison or _NO)["metrics"]}
         shown.append(
             [_verdict(variant), str(len(variant["runs"]) or "-")]
-            + [_difference(name, entries[name]["value"]) if name in entries else "-" for name in metrics]
+            + [difference_text(name, entries[name]["value"]) if name in entries else "-" for name in metrics]
         )
-        intervals.append(["", ""] + [_bounds(name, entries.get(name)) for name in metrics])
+        intervals.append(
+            ["", ""]
+            + [difference_interval(name, entries[name]) if name in entries else "" for name in metrics]
+        )
         row: dict[str, Any] = {
             "name": variant["name"],
             "verdict": _verdict(variant),
@@ -131,6 +134,19 @@ def comparison_table(document: Document) -> Table:
         intervals=pd.DataFrame(intervals, titles, columns),
         numbers=pd.DataFrame(numbers).set_index("name"),
     )
+
+
+def difference_text(name: str, value: float) -> str:
+    """Return a difference in metric `name`: Elo whole, shares in percentage points."""
+    unit = find_metric(name).unit
+    if unit == "Elo":
+        return f"{value:+.0f}"
+    return f"{100 * value:+.1f}" if unit == "share" else f"{value:+.3f}"
+
+
+def difference_interval(name: str, entry: Mapping[str, Any]) -> str:
+    """Return the interval of a difference in metric `name` in words, as far as it has ends."""
+    return bounds_text(entry["low"], entry["high"], lambda bound: difference_text(name, bound))
 
 
 def set_tables(document: Document) -> list[Table]:
@@ -246,7 +262,7 @@ def _set_table(document: Document, metric: str, name: str, what: str) -> Table:
             intervals.append([""] * len(columns))
             numbers.append([entries[column]["reference"] for column in columns])
         shown.append([_percent(entries[column]["candidate"]) for column in columns])
-        intervals.append([_bounds(metric, entries[column]) for column in columns])
+        intervals.append([difference_interval(metric, entries[column]) for column in columns])
         numbers.append([entries[column]["candidate"] for column in columns])
     titles = ["Reference", *(variant["title"] for variant in compared)] if compared else []
     index = pd.Index(titles, name="configuration")
@@ -331,20 +347,6 @@ def _heading(document: Document, name: str) -> str:
         return label
     scaled = margin * (100 if find_metric(name).unit == "share" else 1)
     return f"{label} (margin {scaled:g})"
-
-
-def _difference(name: str, value: float) -> str:
-    unit = find_metric(name).unit
-    if unit == "Elo":
-        return f"{value:+.0f}"
-    return f"{100 * value:+.1f}" if unit == "share" else f"{value:+.3f}"
-
-
-def _bounds(name: str, entry: Mapping[str, Any] | None) -> str:
-    if entry is None:
-        return ""
-    low, high = ("-" if entry[end] is None else _difference(name, entry[end]) for end in ("low", "high"))
-    return f"{low} to {high}"
 
 
 def _percent(share: float) -> str:
