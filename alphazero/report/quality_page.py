@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from alphazero.documents import read_document
-from alphazero.metrics.catalog import find_metric
+from alphazero.metrics.catalog import find_metric, format_share
 from alphazero.report import plots
 from alphazero.report.figure import figure
 from alphazero.report.page import page
@@ -177,9 +177,9 @@ def runs_table(document: Document) -> Table:
             "positions": numbers["positions"].map("{:,.0f}".format),
             "steps": numbers["steps"].map("{:,.0f}".format),
             "core-seconds": numbers["core_s"].map("{:,.0f}".format),
-            "policy error": numbers["policy_error"].map(_percent),
-            "search error": numbers["search_error"].map(_percent),
-            "value error": numbers["value_error"].map(_percent),
+            "policy error": numbers["policy_error"].map(format_share),
+            "search error": numbers["search_error"].map(format_share),
+            "value error": numbers["value_error"].map(format_share),
         }
     )
     return Table(
@@ -258,10 +258,10 @@ def _set_table(document: Document, metric: str, name: str, what: str) -> Table:
     for variant in compared:
         entries = {each["set"]: each for each in variant["comparison"]["sets"] if each["metric"] == metric}
         if not numbers:
-            shown.append([_percent(entries[column]["reference"]) for column in columns])
+            shown.append([format_share(entries[column]["reference"]) for column in columns])
             intervals.append([""] * len(columns))
             numbers.append([entries[column]["reference"] for column in columns])
-        shown.append([_percent(entries[column]["candidate"]) for column in columns])
+        shown.append([format_share(entries[column]["candidate"]) for column in columns])
         intervals.append([difference_interval(metric, entries[column]) for column in columns])
         numbers.append([entries[column]["candidate"] for column in columns])
     titles = ["Reference", *(variant["title"] for variant in compared)] if compared else []
@@ -347,7 +347,3 @@ def _heading(document: Document, name: str) -> str:
         return label
     scaled = margin * (100 if find_metric(name).unit == "share" else 1)
     return f"{label} (margin {scaled:g})"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from alphazero.metrics.catalog import format_share
 from alphazero.report import plots
 from alphazero.report.figure import figure
 from alphazero.report.page import page
@@ -89,7 +90,7 @@ def crosstable(document: Document) -> Table:
         [
             f"{row['games']:,}",
             f"{row['wins']} / {row['draws']} / {row['losses']}",
-            f"{100 * row['score']:.1f} %",
+            format_share(row["score"]),
             difference,
             " ".join(map(str, row["pentanomial"])),
         ]

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
-from alphazero.metrics.catalog import format_duration
+from alphazero.metrics.catalog import format_duration, format_share
 from alphazero.report import plots
 from alphazero.report.figure import figure
 from alphazero.report.page import page
@@ -93,7 +93,7 @@ def summary(document: Document) -> str:
                 f"A mean error below {100 * error:g} % was first measured after {took}, evaluation included."
             )
     best = min(point["search_error"] for run in document["runs"] for point in run["points"])
-    return f"Not all runs got below {100 * max(document['errors']):g} %; the best had {100 * best:.1f} %."
+    return f"Not all runs got below {100 * max(document['errors']):g} %; the best had {format_share(best)}."
 
 
 def time_table(document: Document) -> Table:

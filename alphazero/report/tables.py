@@ -16,6 +16,7 @@ from alphazero.metrics.catalog import (
     aggregate,
     find_metric,
     format_metric,
+    format_share,
 )
 
 RANDOM, UNTRAINED = "random", "untrained"  # values of the column `agent`; any other is a trained agent
@@ -132,7 +133,7 @@ def trained_agent(solved: pd.DataFrame) -> str | None:
 def solved_table(solved: pd.DataFrame, note: str = "") -> Table:
     """Return the errors on solved positions, before and after training, with 95 % intervals."""
     errors = solved_errors(solved)
-    shown = errors.map(_percent)
+    shown = errors.map(format_share)
     intervals = pd.DataFrame("", index=shown.index, columns=shown.columns)
     if {"error_low", "error_high"} <= set(solved.columns):
         low, high = solved_errors(solved, "error_low"), solved_errors(solved, "error_high")
@@ -160,7 +161,7 @@ def match_table(matches: pd.DataFrame) -> Table:
     for _, row in matches.iterrows():
         counts = [_count(row.get(name)) for name in ("games", "wins", "draws", "losses")]
         elo, interval = elo_texts(row.get("elo_difference"), row.get("elo_low"), row.get("elo_high"))
-        shown.append([row["opponent"].replace("_", " "), *counts, _percent(row["score"]), elo])
+        shown.append([row["opponent"].replace("_", " "), *counts, format_share(row["score"]), elo])
         intervals.append([""] * 6 + [interval])
     index = pd.Index(matches["agent"], name="agent")
     return Table(
@@ -236,10 +237,6 @@ def metrics_table(metrics: pd.DataFrame) -> Table:
         shown=pd.DataFrame(rows, index=index, columns=["label", "value", "over the run", "definition"]),
         numbers=pd.DataFrame(numbers, index=index, columns=["value", "unit", "over_the_run"]),
     )
-
-
-def _percent(share: float) -> str:
-    return "-" if pd.isna(share) else f"{100 * share:.1f} %"
 
 
 def _count(value: float | None) -> str:
