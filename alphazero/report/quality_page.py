@@ -69,9 +69,7 @@ def write_quality_parts(document: Document, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for table in (comparison_table(document), *set_tables(document), runs_table(document)):
         table.write(folder)
-    svg = plots.render(plot_differences, document, theme=plots.LIGHT)
-    if svg is not None:
-        (folder / "quality.svg").write_text(svg, encoding="utf-8", newline="\n")
+    plots.write_picture(folder / "quality.svg", plot_differences, document)
 
 
 def summary(document: Document) -> str:

@@ -24,9 +24,7 @@ def write_ratings(document: Document, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for table in (rating_table(document), crosstable(document)):
         table.write(folder)
-    svg = plots.render(plots.plot_ratings, _frame(document), theme=plots.LIGHT)
-    if svg is not None:
-        (folder / "ratings.svg").write_text(svg, encoding="utf-8", newline="\n")
+    plots.write_picture(folder / "ratings.svg", plots.plot_ratings, _frame(document))
     (folder / "ratings.html").write_text(render_ratings_page(document), encoding="utf-8", newline="\n")
 
 

@@ -74,9 +74,7 @@ def write_strength_parts(document: Document, folder: Path) -> None:
     ]
     pd.DataFrame(points).to_csv(folder / "strength_curve.csv", index=False, lineterminator="\n")
     for name, plot, _ in _pictures():
-        svg = plots.render(plot, document, theme=plots.LIGHT)
-        if svg is not None:
-            (folder / f"{name}.svg").write_text(svg, encoding="utf-8", newline="\n")
+        plots.write_picture(folder / f"{name}.svg", plot, document)
 
 
 def summary(document: Document) -> str:
