@@ -10,14 +10,14 @@ import dataclasses
 import difflib
 import functools
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import tomli
 
 from alphazero.config import Config
 from alphazero.config_validation import Value, check_value
-from alphazero.errors import UserError
+from alphazero.errors import UserError, did_you_mean
 
 Layer = dict[str, Value]
 
@@ -50,7 +50,7 @@ def layer_from_tables(tables: Mapping[str, object], source: str) -> Layer:
             layer[section] = typed_value(section, content, source)
         elif section not in section_names():
             raise UserError(
-                f"{source}: unknown table or key {section!r}{_did_you_mean(section, _top_level_names())} "
+                f"{source}: unknown table or key {section!r}{did_you_mean(section, _top_level_names(), cutoff=0.5)} "
                 f"(tables: {', '.join(section_names())})"
             )
         elif not isinstance(content, Mapping):
@@ -177,13 +177,8 @@ def _nearest_field(name: str) -> str:
         return f"; did you mean {' or '.join(elsewhere)}?"
     if own_keys:
         return allowed
-    return f"{_did_you_mean(name, list(field_types()))} (sections: {', '.join(section_names())})"
+    return f"{did_you_mean(name, field_types(), cutoff=0.5)} (sections: {', '.join(section_names())})"
 
 
 def _top_level_names() -> list[str]:
     return [*section_names(), "hardware_profile", *METADATA_KEYS]
-
-
-def _did_you_mean(name: str, candidates: Sequence[str]) -> str:
-    nearest = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
-    return f"; did you mean '{nearest[0]}'?" if nearest else ""

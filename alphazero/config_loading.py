@@ -12,7 +12,6 @@ an experiment or the command line says is kept; where it does not fit, a warning
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -39,7 +38,7 @@ from alphazero.config_validation import (
     search_warnings,
     validate,
 )
-from alphazero.errors import UserError
+from alphazero.errors import UserError, did_you_mean
 from alphazero.games.game import require_winning_lines
 from alphazero.games.registry import get_checked_game
 from alphazero.hardware.choose import choose_profile
@@ -281,10 +280,8 @@ def profile_path(name: str) -> Path:
         return Path(name)
     if name not in profile_names():
         choices = [AUTO_PROFILE, SHIPPED_PROFILE, *profile_names(), NO_PROFILE]
-        nearest = difflib.get_close_matches(name, choices, n=1, cutoff=0.7)
-        hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
         raise UserError(
-            f"unknown hardware profile '{name}'{hint} "
+            f"unknown hardware profile '{name}'{did_you_mean(name, choices, cutoff=0.7)} "
             f"(choose {', '.join(choices)}, or give the path of a .toml file)"
         )
     return _profile_folder() / f"{name}.toml"

@@ -1,4 +1,9 @@
-"""The two exceptions that the command line shows as one message, without its own traceback."""
+"""The two exceptions that the command line shows as one message, without its own traceback, and a hint for one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -13,3 +18,12 @@ class RunError(Exception):
 
     Exit status 1. For a failed process the message holds that process's traceback.
     """
+
+
+def did_you_mean(wrong: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return, for behind a name that is `wrong`, "; did you mean 'NAME'?" with the nearest that is known.
+
+    cutoff: how alike they must be, from 0 to 1 (difflib's ratio); "" where none is.
+    """
+    nearest = difflib.get_close_matches(wrong, known, n=1, cutoff=cutoff)
+    return f"; did you mean '{nearest[0]}'?" if nearest else ""

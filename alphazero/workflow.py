@@ -52,7 +52,7 @@ _EVALUATION_SOURCES = (
     "games", "mcts", "network", "evaluation", "seeding.py", "commands/evaluate.py", "commands/agent_search.py",
 )  # fmt: skip
 _ALONG_THE_RUN_SOURCES = (
-    "commands/rate.py", "commands/strength.py", "metrics/catalog.py", "metrics/usage.py",
+    "commands/rate.py", "commands/strength.py", "metrics/catalog.py", "metrics/usage.py", "metrics/rows.py",
     "report/ratings_page.py", "report/strength_page.py",
     "report/plots.py", "report/figure.py", "report/page.py", "report/page_style.py", "report/tables.py",
 )  # fmt: skip

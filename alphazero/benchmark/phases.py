@@ -20,7 +20,6 @@ baseline may, for all rows.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 from collections.abc import Iterable, Mapping
@@ -28,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alphazero.config_layers import Layer, field_types, layer_from_tables, read_toml, section_names
-from alphazero.errors import UserError
+from alphazero.errors import UserError, did_you_mean
 from alphazero.metrics.catalog import find_metric
 
 BASELINE = "baseline"
@@ -148,7 +147,7 @@ def _overlay(table: Mapping[str, object], metadata: Iterable[str], source: str, 
     for key in table:
         if key not in known:
             raise UserError(
-                f"{source}: unknown key {key!r}{_nearest(key, known)} (known: {', '.join(known)})"
+                f"{source}: unknown key {key!r}{did_you_mean(key, known, cutoff=0.5)} (known: {', '.join(known)})"
             )
     fill_batch = table.get("fill_batch", False)
     if not isinstance(fill_batch, bool):
@@ -176,7 +175,7 @@ def _field_names(names: object, source: str) -> tuple[str, ...]:
     for name in names:
         if name not in field_types():
             raise UserError(
-                f"{source}: from_profile: unknown setting {name!r}{_nearest(name, field_types())}"
+                f"{source}: from_profile: unknown setting {name!r}{did_you_mean(str(name), field_types(), cutoff=0.5)}"
             )
     return tuple(names)
 
@@ -188,7 +187,8 @@ def _expected(table: object, source: str) -> Expected | None:
         raise UserError(f"{source}: 'expected' must be a table with {', '.join(_EXPECTED_KEYS)}")
     for key in table:
         if key not in _EXPECTED_KEYS:
-            raise UserError(f"{source}: unknown key {key!r} in [expected]{_nearest(key, _EXPECTED_KEYS)}")
+            hint = did_you_mean(key, _EXPECTED_KEYS, cutoff=0.5)
+            raise UserError(f"{source}: unknown key {key!r} in [expected]{hint}")
     bounds = [table.get(key) for key in ("low", "high")]
     low, high = (
         float(bound) if isinstance(bound, int | float) and not isinstance(bound, bool) else math.nan
@@ -216,8 +216,3 @@ def _text(table: Mapping[str, object], key: str, source: str, default: str | Non
     if not isinstance(text, str) or not text:
         raise UserError(f"{source}: {key} is {text!r}, but must be a text for the reader; write one")
     return text
-
-
-def _nearest(name: object, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
-    return f"; did you mean '{nearest[0]}'?" if nearest else ""

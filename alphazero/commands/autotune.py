@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alphazero.commands.options import require_more_than_0
 from alphazero.config_arguments import add_config_arguments, config_from_arguments, require_this_machine
 from alphazero.config_loading import AUTO_PROFILE, SHIPPED_PROFILE, profile_names
 from alphazero.errors import UserError
@@ -58,9 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
             "autotune measures this machine: choose another --profile than none, and no simulated engine"
         )
     effort = Effort(0.5, 1.0, 2) if arguments.quick else Effort()
+    require_more_than_0(arguments, "seconds", below=1e6)
     if arguments.seconds is not None:
-        if not 0 < arguments.seconds < 1e6:
-            raise UserError(f"--seconds is {arguments.seconds}; it must be more than 0")
         effort = replace(effort, window_s=arguments.seconds)
     out = arguments.out or tuned_profile_path(hardware)
     require_writable(out.parent, "choose another place with --out")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alphazero.commands.options import require_more_than_0
 from alphazero.config_arguments import add_config_arguments, config_from_arguments, require_this_machine
 from alphazero.errors import UserError
 
@@ -247,14 +248,12 @@ def _measurement(
 def _budget(arguments: argparse.Namespace) -> Budget:
     from alphazero.benchmark.session import FULL, QUICK
 
+    require_more_than_0(arguments, "rounds", "seconds", "minutes", below=1e6)
     budget = QUICK if arguments.quick else FULL
     for option, field in (("rounds", "rounds"), ("seconds", "window_s"), ("minutes", "minutes")):
         value = getattr(arguments, option)
-        if value is None:
-            continue
-        if not 0 < value < 1e6:
-            raise UserError(f"--{option} is {value}; it must be more than 0")
-        budget = replace(budget, **{field: value})
+        if value is not None:
+            budget = replace(budget, **{field: value})
     steps = getattr(arguments, "steps", None)
     return budget if steps is None else replace(budget, learner_steps=steps)
 

@@ -8,13 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alphazero.commands.measure_options import (
-    add_measure_arguments,
-    interval_text,
-    measured_config,
-    require_seconds,
-    say,
-)
+from alphazero.commands.measure_options import add_measure_arguments, interval_text, measured_config, say
+from alphazero.commands.options import require_more_than_0
 from alphazero.config import SIMULATED_PREFIX, Config
 from alphazero.config_validation import check_value
 from alphazero.errors import UserError
@@ -45,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print table and curve, return 0."""
-    require_seconds("--seconds", arguments.seconds)
+    require_more_than_0(arguments, "seconds")
     config = measured_config(arguments)
     names = _engine_names(config, arguments.engines)
     from alphazero.benchmark.engine_speed import engine_orders, measure_inference, measured_device

@@ -6,13 +6,8 @@ import argparse
 import json
 from dataclasses import asdict
 
-from alphazero.commands.measure_options import (
-    add_measure_arguments,
-    interval_text,
-    measured_config,
-    require_seconds,
-    say,
-)
+from alphazero.commands.measure_options import add_measure_arguments, interval_text, measured_config, say
+from alphazero.commands.options import require_more_than_0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print the rates and return 0."""
-    require_seconds("--seconds", arguments.seconds)
+    require_more_than_0(arguments, "seconds")
     config = measured_config(arguments)
     from alphazero.benchmark.learner_speed import measure_learner
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 
 from alphazero.benchmark.statistics import Estimate
 from alphazero.config import Config
 from alphazero.config_arguments import add_config_arguments, config_from_arguments
-from alphazero.errors import UserError
 
 
 def add_measure_arguments(parser: argparse.ArgumentParser, seconds: float) -> None:
@@ -19,13 +17,6 @@ def add_measure_arguments(parser: argparse.ArgumentParser, seconds: float) -> No
         "--seconds", type=float, default=seconds, metavar="S", help="time to take; default: %(default)s"
     )
     parser.add_argument("--json", action="store_true", help="print JSON (keys: docs/metrics.md)")
-
-
-def require_seconds(option: str, seconds: float, smallest: float = 0.0) -> None:
-    """Raise UserError unless `seconds` is a finite number of at least `smallest`, or above 0."""
-    if not math.isfinite(seconds) or seconds < smallest or (smallest == 0.0 and seconds <= 0.0):
-        allowed = f"at least {smallest:g}" if smallest else "more than 0"
-        raise UserError(f"{option} is {seconds:g}; it must be {allowed}")
 
 
 def measured_config(arguments: argparse.Namespace) -> Config:

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from alphazero.commands.options import require_more_than_0
 from alphazero.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     from alphazero.benchmark.rules_speed import METHODS, measure_rules_speed
     from alphazero.games.registry import get_checked_game
 
-    if not 0.0 < arguments.seconds < float("inf"):
-        raise UserError(f"--seconds is {arguments.seconds:g}; it must be more than 0")
+    require_more_than_0(arguments, "seconds")
     if arguments.method not in METHODS:
         raise UserError(f"--method is {arguments.method!r}; it may be {' or '.join(METHODS)}")
     game = get_checked_game(arguments.game)

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alphazero.commands.measure_options import add_measure_arguments, measured_config, require_seconds, say
+from alphazero.commands.measure_options import add_measure_arguments, measured_config, say
+from alphazero.commands.options import require_at_least
 from alphazero.config import Config
 from alphazero.config_loading import config_to_toml
 from alphazero.config_validation import check_value
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Say how long it will take, measure, write the files, print the table (or JSON), return 0."""
-    require_seconds("--seconds", arguments.seconds, SHORTEST_S)
+    require_at_least(arguments, seconds=SHORTEST_S)
     if arguments.rounds < 1:
         raise UserError(f"--rounds is {arguments.rounds}; at least 1 is needed")
     actors = _numbers("--by-actors", arguments.by_actors, "selfplay.actors")

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from alphazero.commands.options import require_more_than_0
 from alphazero.commands.seed_option import add_seed_option
 from alphazero.config import SearchConfig
 from alphazero.errors import UserError
@@ -42,8 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name, value in (("games", arguments.games), ("simulations", arguments.simulations)):
         if value < 1:
             raise UserError(f"--{name} is {value}; at least 1 is needed")
-    if not 0.0 < arguments.seconds < float("inf"):
-        raise UserError(f"--seconds is {arguments.seconds:g}; it must be more than 0")
+    require_more_than_0(arguments, "seconds")
     game = get_checked_game(arguments.game)
     backend = get_best_mcts_backend() if arguments.backend == "auto" else arguments.backend
     compiled_rules = not arguments.python_rules and game.native_states(1) is not None

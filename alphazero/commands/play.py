@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from alphazero.commands.agent_search import add_config_option, search_of
+from alphazero.commands.options import require_at_least
 from alphazero.commands.seed_option import add_seed_option
 from alphazero.config import EvaluationConfig, InferenceConfig
 from alphazero.errors import UserError
@@ -58,8 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Play until the game is over, the input ends or the human has had enough; return 0."""
-    if arguments.simulations < 1:
-        raise UserError(f"--simulations is {arguments.simulations}; it must be at least 1")
+    require_at_least(arguments, simulations=1)
     agent = parse_agent(arguments.agent, seed=arguments.seed)
     search, note = search_of(agent, arguments.config)
     setting = Setting(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alphazero.commands.options import require_more_than_0
 from alphazero.config_arguments import add_config_arguments, config_from_arguments
 from alphazero.errors import UserError
 
@@ -144,9 +145,8 @@ def _plan(arguments: argparse.Namespace, files: Path) -> Plan:
         if arguments.runs < 2:
             raise UserError(f"--runs is {arguments.runs}; at least 2 are needed to see how much runs differ")
         plan = replace(plan, runs=arguments.runs)
+    require_more_than_0(arguments, "minutes", below=1e6)
     if arguments.minutes is not None:
-        if not 0 < arguments.minutes < 1e6:
-            raise UserError(f"--minutes is {arguments.minutes}; it must be more than 0")
         plan = replace(plan, minutes=arguments.minutes)
     return plan
 

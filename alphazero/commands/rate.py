@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from alphazero.commands.options import require_at_least
 from alphazero.commands.seed_option import add_seed_option
 from alphazero.commands.workers_option import add_workers_option, worker_count
 from alphazero.errors import UserError
@@ -60,11 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     from alphazero.report.ratings_page import rating_table, write_ratings
 
     budgets = arguments.pure_mcts or list(PURE_MCTS_BUDGETS)
-    least = {"points": 2, "games": 2, "opening_moves": 0, "simulations": 1}
-    for option, smallest in least.items():
-        value = getattr(arguments, option)
-        if value is not None and value < smallest:
-            raise UserError(f"--{option.replace('_', '-')} is {value}; it must be at least {smallest}")
+    require_at_least(arguments, points=2, games=2, opening_moves=0, simulations=1)
     if min(budgets) < 1:
         raise UserError(f"--pure-mcts {min(budgets)}: a search has at least 1 simulation")
     config = results_config(arguments.run_folder)

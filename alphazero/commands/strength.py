@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alphazero.commands.options import require_at_least
 from alphazero.commands.workers_option import add_workers_option, worker_count
 from alphazero.errors import UserError
 
@@ -68,11 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     from alphazero.report.strength_page import render_strength_page, time_table, write_strength_parts
 
     errors = _errors(arguments) or list(ERRORS)
-    for option, least in (("points", 2), ("positions_per_set", 1)):
-        if getattr(arguments, option) < least:
-            raise UserError(
-                f"--{option.replace('_', '-')} is {getattr(arguments, option)}; it must be at least {least}"
-            )
+    require_at_least(arguments, points=2, positions_per_set=1)
     configs = [results_config(folder) for folder in arguments.run_folders]
     games = {config.run.game for config in configs}
     if len(games) > 1:

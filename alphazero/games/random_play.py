@@ -23,6 +23,7 @@ class RandomPlay:
     """
 
     def __init__(self, game: Game, states: States, num_games: int, rng: np.random.Generator) -> None:
+        self.finished_games = 0
         self._states = states
         self._rng = rng
         self._trees = np.arange(num_games, dtype=np.int32)
@@ -50,3 +51,4 @@ class RandomPlay:
         if len(over):
             self._states.reset(over)
             self._nodes[over] = 0
+            self.finished_games += len(over)

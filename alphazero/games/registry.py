@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from alphazero.errors import UserError
+from alphazero.errors import UserError, did_you_mean
 from alphazero.games.contract import check_attributes, check_game
 from alphazero.games.game import Game
 
@@ -94,7 +93,7 @@ def _import_game(name: str) -> Game:
     module_name, colon, class_name = _BUILT_IN.get(name, name).partition(":")
     if not colon:
         raise UserError(
-            f"unknown game {name!r}{_nearest(name, game_names())} (known: {', '.join(game_names())}; "
+            f"unknown game {name!r}{did_you_mean(name, game_names())} (known: {', '.join(game_names())}; "
             "a game of your own: 'package.module:ClassName')"
         )
     if not all(part.isidentifier() for part in [*module_name.split("."), class_name]):
@@ -108,7 +107,7 @@ def _import_game(name: str) -> Game:
             reason = f"importing {module_name!r} raised {type(error).__name__}: {error}"
         raise UserError(f"cannot load game {name!r}: {reason}") from error
     if not hasattr(module, class_name):
-        hint = _nearest(class_name, vars(module))
+        hint = did_you_mean(class_name, vars(module))
         raise UserError(f"cannot load game {name!r}: {module_name!r} has no {class_name!r}{hint}")
     try:
         game: Game = getattr(module, class_name)()
@@ -118,8 +117,3 @@ def _import_game(name: str) -> Game:
             f"but raised {type(error).__name__}: {error}"
         ) from error
     return game
-
-
-def _nearest(wrong: str, right: Iterable[str]) -> str:
-    matches = difflib.get_close_matches(wrong, right, n=1)
-    return f"; did you mean {matches[0]!r}?" if matches else ""

@@ -7,12 +7,11 @@ All backends give the same trees (`docs/mcts_contract.md`), so that choosing one
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import warnings
 from functools import cache
 
-from alphazero.errors import UserError
+from alphazero.errors import UserError, did_you_mean
 from alphazero.mcts.backend import FloatArray, TreeOptions, Trees
 from alphazero.mcts.self_check import TreesClass, agrees_with_reference
 
@@ -58,8 +57,7 @@ def usable_backend(backend: str) -> str:
     if backend == "auto":
         return get_best_mcts_backend()
     if backend not in _BACKENDS:
-        nearest = difflib.get_close_matches(backend, ["auto", *_BACKENDS], n=1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        hint = did_you_mean(backend, ["auto", *_BACKENDS])
         raise UserError(f"unknown mcts_backend {backend!r}{hint} (known: auto, {', '.join(_BACKENDS)})")
     reason = _why_not(backend)
     if reason:

@@ -333,7 +333,7 @@ def format_metric(name: str, value: float | None) -> str:
     if value is None or math.isnan(value):
         return "-"
     if metric.unit == "share":
-        return f"{100 * value:.1f} %"
+        return format_share(value)
     if metric.unit == "percent":
         return f"{value:.0f} %"
     if metric.unit == "Elo":
@@ -342,6 +342,11 @@ def format_metric(name: str, value: float | None) -> str:
         return format_duration(value)
     number = format_number(value)
     return f"{number} {metric.unit}" if metric.unit in ("ms", "MiB", "W", "J") else number
+
+
+def format_share(share: float) -> str:
+    """Return `share` of 1 in percent, to a tenth; '-' where it is NaN."""
+    return "-" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
 def format_number(value: float) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from alphazero.errors import UserError
+from alphazero.metrics.rows import number, read_rows
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,10 @@ class UsageRecord:
     def __init__(self, path: Path) -> None:
         """Read the file; UserError if it cannot be read or has no rows."""
         try:
-            with path.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file))
+            rows = read_rows(path)
         except (OSError, csv.Error, UnicodeDecodeError) as error:
             raise UserError(f"{path} cannot be read ({error}); give the folder of a training run") from error
-        self._rows = [row for row in rows if _number(row, "run_time_s") is not None]
+        self._rows = [row for row in rows if number(row, "run_time_s") is not None]
         if not self._rows:
             raise UserError(
                 f"{path} has no rows; give the folder of a training run that got to its first row"
@@ -50,7 +49,7 @@ class UsageRecord:
             return 0.0
         before = (0.0, 0.0)
         for row in self._rows:
-            steps, seconds = _number(row, "training_steps"), _number(row, "run_time_s")
+            steps, seconds = number(row, "training_steps"), number(row, "run_time_s")
             if steps is None or seconds is None:
                 continue
             if steps >= step:
@@ -63,7 +62,7 @@ class UsageRecord:
         """Return what was used in the first `run_time_s` seconds."""
         cpu = self._integral("cpu_utilization", run_time_s)
         energy = self._integral("gpu_power_w", run_time_s)
-        on_gpu = any(_number(row, "gpu_utilization") is not None for row in self._rows)
+        on_gpu = any(number(row, "gpu_utilization") is not None for row in self._rows)
         return Usage(
             run_time_s=run_time_s,
             cpu_s=None if cpu is None else cpu / 100,
@@ -76,7 +75,7 @@ class UsageRecord:
 
         A row without a value is taken to have that of the row after it. None if no row has one.
         """
-        pairs = [(_number(row, "run_time_s"), _number(row, name)) for row in self._rows]
+        pairs = [(number(row, "run_time_s"), number(row, name)) for row in self._rows]
         pieces: list[tuple[float, float, float]] = []
         start = 0.0
         for end, rate in pairs:
@@ -88,11 +87,3 @@ class UsageRecord:
             return None
         total = sum(max(0.0, min(end, until_s) - begin) * rate for begin, end, rate in pieces)
         return total + max(0.0, until_s - pieces[-1][1]) * pieces[-1][2]
-
-
-def _number(row: dict[str, str], name: str) -> float | None:
-    try:
-        value = float(row.get(name) or "nan")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

@@ -98,9 +98,7 @@ def write_benchmark_parts(
         ("roofline", benchmark_plots.plot_roofline, (engine_speeds(document, rows),)),
     )
     for name, plot, data in pictures:
-        svg = plots.render(plot, *data, theme=plots.LIGHT)
-        if svg is not None:
-            (folder / f"{name}.svg").write_text(svg, encoding="utf-8", newline="\n")
+        plots.write_picture(folder / f"{name}.svg", plot, *data)
 
 
 def verdict(rows: pd.DataFrame) -> str:

@@ -10,6 +10,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -111,6 +112,13 @@ def render(plot: Plot, *data: Any, theme: Theme) -> str | None:
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     svg = text.getvalue()
     return svg[svg.index("<svg") :]
+
+
+def write_picture(path: Path, plot: Plot, *data: Any) -> None:
+    """Write the light SVG of `plot(*data, theme)` to `path`, or nothing if it has nothing to show."""
+    svg = render(plot, *data, theme=LIGHT)
+    if svg is not None:
+        path.write_text(svg, encoding="utf-8", newline="\n")
 
 
 def plot_mean_error(curve: pd.DataFrame, solved: pd.DataFrame | None, theme: Theme) -> Figure | None:

@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from alphazero.documents import read_document
-from alphazero.metrics.catalog import find_metric
+from alphazero.metrics.catalog import find_metric, format_share
 from alphazero.report import plots
 from alphazero.report.figure import figure
 from alphazero.report.page import page
 from alphazero.report.plots import Theme
 from alphazero.report.provenance_section import provenance_section
-from alphazero.report.tables import Table
+from alphazero.report.tables import Table, bounds_text
 
 Document = Mapping[str, Any]
 
@@ -69,9 +69,7 @@ def write_quality_parts(document: Document, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for table in (comparison_table(document), *set_tables(document), runs_table(document)):
         table.write(folder)
-    svg = plots.render(plot_differences, document, theme=plots.LIGHT)
-    if svg is not None:
-        (folder / "quality.svg").write_text(svg, encoding="utf-8", newline="\n")
+    plots.write_picture(folder / "quality.svg", plot_differences, document)
 
 
 def summary(document: Document) -> str:
@@ -108,9 +106,12 @@ def comparison_table(document: Document) -> Table:
         entries = {entry["metric"]: entry for entry in (comparison or _NO)["metrics"]}
         shown.append(
             [_verdict(variant), str(len(variant["runs"]) or "-")]
-            + [_difference(name, entries[name]["value"]) if name in entries else "-" for name in metrics]
+            + [difference_text(name, entries[name]["value"]) if name in entries else "-" for name in metrics]
         )
-        intervals.append(["", ""] + [_bounds(name, entries.get(name)) for name in metrics])
+        intervals.append(
+            ["", ""]
+            + [difference_interval(name, entries[name]) if name in entries else "" for name in metrics]
+        )
         row: dict[str, Any] = {
             "name": variant["name"],
             "verdict": _verdict(variant),
@@ -131,6 +132,19 @@ def comparison_table(document: Document) -> Table:
         intervals=pd.DataFrame(intervals, titles, columns),
         numbers=pd.DataFrame(numbers).set_index("name"),
     )
+
+
+def difference_text(name: str, value: float) -> str:
+    """Return a difference in metric `name`: Elo whole, shares in percentage points."""
+    unit = find_metric(name).unit
+    if unit == "Elo":
+        return f"{value:+.0f}"
+    return f"{100 * value:+.1f}" if unit == "share" else f"{value:+.3f}"
+
+
+def difference_interval(name: str, entry: Mapping[str, Any]) -> str:
+    """Return the interval of a difference in metric `name` in words, as far as it has ends."""
+    return bounds_text(entry["low"], entry["high"], lambda bound: difference_text(name, bound))
 
 
 def set_tables(document: Document) -> list[Table]:
@@ -161,9 +175,9 @@ def runs_table(document: Document) -> Table:
             "positions": numbers["positions"].map("{:,.0f}".format),
             "steps": numbers["steps"].map("{:,.0f}".format),
             "core-seconds": numbers["core_s"].map("{:,.0f}".format),
-            "policy error": numbers["policy_error"].map(_percent),
-            "search error": numbers["search_error"].map(_percent),
-            "value error": numbers["value_error"].map(_percent),
+            "policy error": numbers["policy_error"].map(format_share),
+            "search error": numbers["search_error"].map(format_share),
+            "value error": numbers["value_error"].map(format_share),
         }
     )
     return Table(
@@ -242,11 +256,11 @@ def _set_table(document: Document, metric: str, name: str, what: str) -> Table:
     for variant in compared:
         entries = {each["set"]: each for each in variant["comparison"]["sets"] if each["metric"] == metric}
         if not numbers:
-            shown.append([_percent(entries[column]["reference"]) for column in columns])
+            shown.append([format_share(entries[column]["reference"]) for column in columns])
             intervals.append([""] * len(columns))
             numbers.append([entries[column]["reference"] for column in columns])
-        shown.append([_percent(entries[column]["candidate"]) for column in columns])
-        intervals.append([_bounds(metric, entries[column]) for column in columns])
+        shown.append([format_share(entries[column]["candidate"]) for column in columns])
+        intervals.append([difference_interval(metric, entries[column]) for column in columns])
         numbers.append([entries[column]["candidate"] for column in columns])
     titles = ["Reference", *(variant["title"] for variant in compared)] if compared else []
     index = pd.Index(titles, name="configuration")
@@ -331,21 +345,3 @@ def _heading(document: Document, name: str) -> str:
         return label
     scaled = margin * (100 if find_metric(name).unit == "share" else 1)
     return f"{label} (margin {scaled:g})"
-
-
-def _difference(name: str, value: float) -> str:
-    unit = find_metric(name).unit
-    if unit == "Elo":
-        return f"{value:+.0f}"
-    return f"{100 * value:+.1f}" if unit == "share" else f"{value:+.3f}"
-
-
-def _bounds(name: str, entry: Mapping[str, Any] | None) -> str:
-    if entry is None:
-        return ""
-    low, high = ("-" if entry[end] is None else _difference(name, entry[end]) for end in ("low", "high"))
-    return f"{low} to {high}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from alphazero.metrics.catalog import find_metric
-from alphazero.report.quality_page import read_quality, summary
+from alphazero.report.quality_page import difference_interval, difference_text, read_quality, summary
 
 PAGE = "quality.html"  # beside quality.json
 SHOWN = (("policy_error", "policy error"), ("search_error", "search error"), ("elo_difference", "Elo"))
@@ -61,14 +61,8 @@ def _details(entries: list[dict[str, Any]]) -> str:
     for name, label in SHOWN:
         entry = by_metric.get(name)
         if entry is not None:
-            numbers = [_number(name, entry[key]) for key in ("value", "low", "high")]
             unit = " points" if find_metric(name).unit == "share" else ""
-            parts.append(f"{label} {numbers[0]}{unit} ({numbers[1]} to {numbers[2]})")
+            interval = difference_interval(name, entry)
+            difference = f"{label} {difference_text(name, entry['value'])}{unit}"
+            parts.append(f"{difference} ({interval})" if interval else difference)
     return ", ".join(parts)
-
-
-def _number(name: str, value: float | None) -> str:
-    """Return a difference: Elo whole, shares in percentage points; '-' where there is no bound."""
-    if value is None:
-        return "-"
-    return f"{100 * value:+.1f}" if find_metric(name).unit == "share" else f"{value:+.0f}"

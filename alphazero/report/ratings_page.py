@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from alphazero.metrics.catalog import format_share
 from alphazero.report import plots
 from alphazero.report.figure import figure
 from alphazero.report.page import page
 from alphazero.report.provenance_section import provenance_section
-from alphazero.report.tables import Table
+from alphazero.report.tables import Table, bounds_text, elo_texts
 
 Document = Mapping[str, Any]
 
@@ -23,9 +24,7 @@ def write_ratings(document: Document, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for table in (rating_table(document), crosstable(document)):
         table.write(folder)
-    svg = plots.render(plots.plot_ratings, _frame(document), theme=plots.LIGHT)
-    if svg is not None:
-        (folder / "ratings.svg").write_text(svg, encoding="utf-8", newline="\n")
+    plots.write_picture(folder / "ratings.svg", plots.plot_ratings, _frame(document))
     (folder / "ratings.html").write_text(render_ratings_page(document), encoding="utf-8", newline="\n")
 
 
@@ -84,17 +83,18 @@ def crosstable(document: Document) -> Table:
     """Return a row a match: the score, and how often an opening gave 0, half, 1, one and a half and 2 points."""
     rows = document["matches"]
     names = pd.Index([f"{row['agent']} - {row['opponent']}" for row in rows], name="match")
+    differences = [elo_texts(row["elo_difference"], row["elo_low"], row["elo_high"]) for row in rows]
     shown = [
         [
             f"{row['games']:,}",
             f"{row['wins']} / {row['draws']} / {row['losses']}",
-            f"{100 * row['score']:.1f} %",
-            _elo(row["elo_difference"]),
+            format_share(row["score"]),
+            difference,
             " ".join(map(str, row["pentanomial"])),
         ]
-        for row in rows
+        for row, (difference, _) in zip(rows, differences, strict=True)
     ]
-    intervals = [["", "", "", f"{_elo(row['elo_low'])} to {_elo(row['elo_high'])}", ""] for row in rows]
+    intervals = [["", "", "", interval, ""] for _, interval in differences]
     columns = ["games", "won / drawn / lost", "score", "Elo difference", "openings by points 0, ½, 1, 1½, 2"]
     return Table(
         "matches",
@@ -109,17 +109,9 @@ def crosstable(document: Document) -> Table:
 def _interval(row: Mapping[str, Any]) -> str:
     """Return a rating's interval in words, empty for an anchor and for a player without a rating."""
     low, high = row["elo_low"], row["elo_high"]
-    if low is not None and high is not None:
-        return "" if low == high else f"{low:+.0f} to {high:+.0f}"
-    if low is not None:
-        return f"above {low:+.0f}"
-    return "" if high is None else f"below {high:+.0f}"
+    return "" if low == high else bounds_text(low, high, "{:+.0f}".format)
 
 
 def _frame(document: Document) -> pd.DataFrame:
     frame = pd.DataFrame(document["ratings"])
     return frame.astype(dict.fromkeys(("elo", "elo_low", "elo_high"), "float64"))
-
-
-def _elo(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.0f}"

@@ -75,9 +75,7 @@ def write_parts(run: RunData, folder: Path) -> None:
     if run.metrics is not None:
         metrics_table(run.metrics).write(folder)
     for name, plot, plotted in _pictures(run):
-        svg = plots.render(plot, *plotted, theme=plots.LIGHT)
-        if svg is not None:
-            (folder / f"{name}.svg").write_text(svg, encoding="utf-8", newline="\n")
+        plots.write_picture(folder / f"{name}.svg", plot, *plotted)
 
 
 def _pictures(run: RunData) -> Iterator[tuple[str, Plot, tuple[Any, ...]]]:

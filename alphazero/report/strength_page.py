@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
-from alphazero.metrics.catalog import format_duration
+from alphazero.metrics.catalog import format_duration, format_share
 from alphazero.report import plots
 from alphazero.report.figure import figure
 from alphazero.report.page import page
@@ -74,9 +74,7 @@ def write_strength_parts(document: Document, folder: Path) -> None:
     ]
     pd.DataFrame(points).to_csv(folder / "strength_curve.csv", index=False, lineterminator="\n")
     for name, plot, _ in _pictures():
-        svg = plots.render(plot, document, theme=plots.LIGHT)
-        if svg is not None:
-            (folder / f"{name}.svg").write_text(svg, encoding="utf-8", newline="\n")
+        plots.write_picture(folder / f"{name}.svg", plot, document)
 
 
 def summary(document: Document) -> str:
@@ -93,7 +91,7 @@ def summary(document: Document) -> str:
                 f"A mean error below {100 * error:g} % was first measured after {took}, evaluation included."
             )
     best = min(point["search_error"] for run in document["runs"] for point in run["points"])
-    return f"Not all runs got below {100 * max(document['errors']):g} %; the best had {100 * best:.1f} %."
+    return f"Not all runs got below {100 * max(document['errors']):g} %; the best had {format_share(best)}."
 
 
 def time_table(document: Document) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from alphazero.metrics.catalog import (
     aggregate,
     find_metric,
     format_metric,
+    format_share,
 )
 
 RANDOM, UNTRAINED = "random", "untrained"  # values of the column `agent`; any other is a trained agent
@@ -131,15 +133,15 @@ def trained_agent(solved: pd.DataFrame) -> str | None:
 def solved_table(solved: pd.DataFrame, note: str = "") -> Table:
     """Return the errors on solved positions, before and after training, with 95 % intervals."""
     errors = solved_errors(solved)
-    shown = errors.map(_percent)
+    shown = errors.map(format_share)
     intervals = pd.DataFrame("", index=shown.index, columns=shown.columns)
     if {"error_low", "error_high"} <= set(solved.columns):
         low, high = solved_errors(solved, "error_low"), solved_errors(solved, "error_high")
         for label in shown.index:
             for name in shown.columns:
                 bounds = low.loc[label, name], high.loc[label, name]
-                if not any(pd.isna(bound) for bound in bounds) and bounds[0] != bounds[1]:
-                    intervals.loc[label, name] = f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
+                if bounds[0] != bounds[1]:
+                    intervals.loc[label, name] = bounds_text(*bounds, lambda share: f"{100 * share:.1f}")
     shown.index.name = "agent"
     return Table(
         name="solved_positions",
@@ -158,8 +160,8 @@ def match_table(matches: pd.DataFrame) -> Table:
     shown, intervals = [], []
     for _, row in matches.iterrows():
         counts = [_count(row.get(name)) for name in ("games", "wins", "draws", "losses")]
-        elo, interval = _elo(row.get("elo_difference"), row.get("elo_low"), row.get("elo_high"))
-        shown.append([row["opponent"].replace("_", " "), *counts, _percent(row["score"]), elo])
+        elo, interval = elo_texts(row.get("elo_difference"), row.get("elo_low"), row.get("elo_high"))
+        shown.append([row["opponent"].replace("_", " "), *counts, format_share(row["score"]), elo])
         intervals.append([""] * 6 + [interval])
     index = pd.Index(matches["agent"], name="agent")
     return Table(
@@ -170,6 +172,19 @@ def match_table(matches: pd.DataFrame) -> Table:
         intervals=pd.DataFrame(intervals, index=index, columns=columns),
         numbers=matches.set_index("agent"),
     )
+
+
+def elo_texts(difference: float | None, low: float | None, high: float | None) -> tuple[str, str]:
+    """Return (estimate, interval); with every game won or lost there is only one bound, in the estimate's place."""
+    interval = bounds_text(low, high, "{:+.0f}".format)
+    return (interval or "-", "") if pd.isna(difference) else (f"{difference:+.0f}", interval)
+
+
+def bounds_text(low: float | None, high: float | None, write: Callable[[float], str]) -> str:
+    """Return "LOW to HIGH", or "above LOW", "below HIGH" or "" where an end is None or NaN: it has no bound there."""
+    if pd.isna(low):
+        return "" if pd.isna(high) else f"below {write(high)}"
+    return f"above {write(low)}" if pd.isna(high) else f"{write(low)} to {write(high)}"
 
 
 def over_the_run(name: str, metrics: pd.DataFrame) -> float | None:
@@ -224,24 +239,5 @@ def metrics_table(metrics: pd.DataFrame) -> Table:
     )
 
 
-def _percent(share: float) -> str:
-    return "-" if pd.isna(share) else f"{100 * share:.1f} %"
-
-
 def _count(value: float | None) -> str:
     return "-" if value is None or pd.isna(value) else f"{value:,.0f}"
-
-
-def _elo(difference: float | None, low: float | None, high: float | None) -> tuple[str, str]:
-    """Return (estimate, interval); with every game won or lost there is only one bound."""
-
-    def known(value: float | None) -> bool:
-        return value is not None and not pd.isna(value)
-
-    if known(low) and known(high):
-        interval = f"{low:+.0f} to {high:+.0f}"
-    elif known(low) or known(high):
-        interval = f"above {low:+.0f}" if known(low) else f"below {high:+.0f}"
-    else:
-        interval = ""
-    return (f"{difference:+.0f}", interval) if known(difference) else (interval or "-", "")

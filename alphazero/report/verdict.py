@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from alphazero.metrics.catalog import aggregate, format_duration
+from alphazero.metrics.catalog import aggregate, format_duration, format_share
 from alphazero.report.run_folder import RunData
 from alphazero.report.tables import MEAN, POLICY, RANDOM, SEARCH, UNTRAINED, solved_errors, trained_agent
 
@@ -43,22 +43,24 @@ def verdict(run: RunData) -> str:
     simulations = _simulations(errors)
     if errors.trained_search is not None:
         sentence = f"{took or 'After training'}, the agent with {simulations} "
-        sentence += f"errs on {_percent(errors.trained_search)} of the solved positions"
+        sentence += f"errs on {format_share(errors.trained_search)} of the solved positions"
         if errors.untrained_search is not None:
-            sentence += f"; the untrained network, with as many, erred on {_percent(errors.untrained_search)}"
+            sentence += (
+                f"; the untrained network, with as many, erred on {format_share(errors.untrained_search)}"
+            )
         sentences.append(sentence + ".")
     elif took:
         sentences.append(f"{took}, the run ended; its agent was not scored on solved positions.")
     else:
         sentences.append("Neither training nor a trained agent was measured.")
     if errors.trained_policy is not None:
-        sentence = f"Without any search its policy head errs on {_percent(errors.trained_policy)}"
+        sentence = f"Without any search its policy head errs on {format_share(errors.trained_policy)}"
         if errors.random_move is not None:
-            sentence += f", a random move on {_percent(errors.random_move)}"
+            sentence += f", a random move on {format_share(errors.random_move)}"
         sentences.append(sentence + ".")
     win_rate, games = win_rate_against_random(run.matches)
     if win_rate is not None:
-        sentences.append(f"Against a random player it won {_percent(win_rate)} of {games:,} games.")
+        sentences.append(f"Against a random player it won {format_share(win_rate)} of {games:,} games.")
     return " ".join(sentences)
 
 
@@ -70,7 +72,7 @@ def claims(run: RunData) -> list[Claim]:
         Claim(
             f"With {_simulations(errors)}, the agent wins at least "
             f"{100 * WIN_RATE_AGAINST_RANDOM:.0f} % of its games against a random player.",
-            "not measured" if win_rate is None else f"{_percent(win_rate)} of {games:,} games",
+            "not measured" if win_rate is None else f"{format_share(win_rate)} of {games:,} games",
             None if win_rate is None else win_rate >= WIN_RATE_AGAINST_RANDOM,
         ),
         _halved(
@@ -128,7 +130,7 @@ def win_rate_against_random(matches: pd.DataFrame | None) -> tuple[float | None,
 def _halved(text: str, error: float | None, reference: float | None) -> Claim:
     if error is None or reference is None:
         return Claim(text, "not measured", None)
-    evidence = f"{_percent(error)} against {_percent(reference)}"
+    evidence = f"{format_share(error)} against {format_share(reference)}"
     if reference > 0:
         evidence += f", {error / reference:.2f} times as often"
     return Claim(text, evidence, error < SHARE_OF_ERROR_LEFT * reference)
@@ -155,7 +157,3 @@ def _effort(metrics: pd.DataFrame | None) -> str:
 
 def _simulations(errors: MeanErrors) -> str:
     return "search" if errors.simulations is None else f"{errors.simulations:,} simulations a move"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

@@ -5,8 +5,6 @@ Axis letters: N positions, M most legal actions, A actions, C planes, H rows, W 
 
 from __future__ import annotations
 
-import csv
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +16,7 @@ import torch
 
 from alphazero.config import Config
 from alphazero.games.registry import get_game
+from alphazero.metrics.rows import number, read_rows
 from alphazero.metrics.writer import CSV_NAME
 from alphazero.network.resnet import PolicyValueNetwork
 from alphazero.training.checkpoint import CheckpointStore, load_agent
@@ -78,16 +77,15 @@ def late_means(path: Path) -> dict[str, float | None]:
     A final network learns afterwards: its rows say nothing of games. Where no row is of self-play, all count.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = read_rows(path)
     except OSError:
         rows = []
-    rows = [row for row in rows if any(_number(row.get(name)) is not None for name in _OF_SELFPLAY)] or rows
-    end = max((_number(row.get("run_time_s")) or 0.0 for row in rows), default=0.0)
-    late = [row for row in rows if (_number(row.get("run_time_s")) or 0.0) >= 2 / 3 * end]
+    rows = [row for row in rows if any(number(row, name) is not None for name in _OF_SELFPLAY)] or rows
+    end = max((number(row, "run_time_s") or 0.0 for row in rows), default=0.0)
+    late = [row for row in rows if (number(row, "run_time_s") or 0.0) >= 2 / 3 * end]
     means: dict[str, float | None] = {}
     for name in _FROM_ROWS:
-        values = [value for row in late if (value := _number(row.get(name))) is not None]
+        values = [value for row in late if (value := number(row, name)) is not None]
         means[name] = statistics.fmean(values) if values else None
     return means
 
@@ -170,11 +168,3 @@ def health_lines(warnings: Sequence[str]) -> list[str]:
     if not warnings:
         return ["training health: everything that was measured is in its healthy range"]
     return [f"training health: {warning}" for warning in warnings]
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "nan")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

@@ -25,6 +25,7 @@ def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["--only", "batchign"], "no such phase"),
         (["--rounds", "0"], "--rounds is 0"),
+        (["--minutes", "2e6"], "--minutes is 2e+06; it must be more than 0 and less than 1,000,000"),
         (["--phases", "nowhere"], "there is no baseline.toml"),
         (
             ["--set", "inference.engine=simulated:a100", "--set", "inference.placement=server"],

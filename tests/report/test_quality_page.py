@@ -14,6 +14,7 @@ from alphazero.errors import UserError
 from alphazero.metrics.catalog import find_metric
 from alphazero.report.plots import LIGHT
 from alphazero.report.quality_page import (
+    comparison_table,
     plot_differences,
     read_quality,
     render_quality_page,
@@ -38,6 +39,28 @@ def test_the_page_says_every_verdict_and_stands_by_itself(tmp_path: Path) -> Non
     assert {"quality.csv", "quality.md", "runs.csv", "search_sets.csv", "quality.svg"} <= {
         path.name for path in tmp_path.iterdir()
     }
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (-42.0, 18.0, "-12 (-42 to +18)"),
+        (-42.0, None, "-12 (above -42)"),
+        (None, 18.0, "-12 (below +18)"),
+        (None, None, "-12"),
+    ],
+)
+def test_an_interval_says_which_of_its_ends_are_known(
+    low: float | None, high: float | None, told: str
+) -> None:
+    document = made_up_quality(full="not shown")
+    (full,) = [variant for variant in document["variants"] if variant["name"] == "full"]
+    elo = next(each for each in full["comparison"]["metrics"] if each["metric"] == "elo_difference")
+    elo["low"], elo["high"] = low, high
+    (row,) = [line for line in comparison_table(document).markdown().splitlines() if "Full" in line]
+    assert row.rstrip(" |").split(" | ")[-1] == told
+    receipt = Receipts(document, "quality.html").of("full")
+    assert receipt is not None and receipt.details.endswith(f"Elo {told}")
 
 
 def test_an_interval_without_an_end_goes_to_the_edge_of_the_picture() -> None:
@@ -79,7 +102,7 @@ def test_a_receipt_is_a_verdict_with_its_differences() -> None:
     receipts = Receipts(made_up_quality(full="no worse"), "quality.html")
     assert receipts.of("full") == Receipt(
         "no worse",
-        "policy error +1.0 points (+0.0 to +2.0), search error -0.4 points (-1.4 to +0.6), Elo -12 (-42 to -)",
+        "policy error +1.0 points (+0.0 to +2.0), search error -0.4 points (-1.4 to +0.6), Elo -12 (above -42)",
     )
     assert receipts.of("several_leaves") is None and receipts.of("unheard_of") is None
 

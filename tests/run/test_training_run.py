@@ -35,9 +35,7 @@ CONFIG = Config(inference=InferenceConfig(device="cpu"))
 
 def of_steps(most: int, **training: Any) -> Config:
     """Return TINY_RUN that ends after so many training steps, however many games come while the learner is held up."""
-    return replace(
-        TINY_RUN, training=replace(TINY_RUN.training, positions=10**6, max_steps=most, **training)
-    )
+    return replace(TINY_RUN, training=replace(TINY_RUN.training, positions=10**6, max_steps=most, **training))
 
 
 def test_the_tree_backend_that_auto_stands_for_is_recorded(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 # What the rules share, decided once while parsing: RUN (what was asked for), RUNS by folder, MACHINE, EXTENSIONS.
 
 import dataclasses
-import difflib
 import json
 import os
 import re
@@ -18,7 +17,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))  # a clone works without being installed
 
 from alphazero import config_loading, native_build, workflow as planning
-from alphazero.errors import UserError
+from alphazero.errors import UserError, did_you_mean
 from alphazero.hardware.description import Hardware, difference
 from alphazero.hardware.nvidia import number_by_bus
 from alphazero.hardware.probe import probe_hardware
@@ -33,9 +32,9 @@ def checked_config():
     known = schema["properties"]
     for key in config:
         if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
-            raise WorkflowError(f"unknown key '{key}' in --config{hint} (known: {', '.join(known)})")
+            raise WorkflowError(
+                f"unknown key '{key}' in --config{did_you_mean(key, known)} (known: {', '.join(known)})"
+            )
     for error in jsonschema.Draft202012Validator(schema).iter_errors(config):
         key = error.path[0]
         raise WorkflowError(f"--config {key}={error.instance}: must be {known[key]['description']}")
