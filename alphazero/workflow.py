@@ -55,6 +55,7 @@ _ALONG_THE_RUN_SOURCES = (
     "commands/rate.py", "commands/strength.py", "metrics/catalog.py", "metrics/usage.py", "metrics/rows.py",
     "report/ratings_page.py", "report/strength_page.py",
     "report/plots.py", "report/figure.py", "report/page.py", "report/page_style.py", "report/tables.py",
+    "report/provenance_section.py",
 )  # fmt: skip
 _MEASURING_SOURCES = (
     "games", "mcts", "network", "selfplay", "training", "records.py", "seeding.py", "run/run_metrics.py",

@@ -33,7 +33,7 @@ CONFIG = replace(
 # Ended by its positions, which one game at a time brings slowly.
 BY_POSITIONS = replace(
     CONFIG,
-    selfplay=replace(CONFIG.selfplay, games_per_actor=1),
+    selfplay=replace(CONFIG.selfplay, games_per_actor=1, groups=1),
     training=replace(CONFIG.training, positions=600, max_steps=0),
 )
 
