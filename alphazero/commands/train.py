@@ -242,15 +242,16 @@ def _publish(run_folder: Path, out: Path) -> None:
                 shutil.copyfile(run_folder / name, out / name)
         for name in RESULT_FOLDERS:
             shutil.rmtree(out / name, ignore_errors=True)
-            shutil.copytree(
-                run_folder / name, out / name, dirs_exist_ok=True
-            )  # a file in use is left (Windows)
+            # A file in use is left where it is (Windows).
+            shutil.copytree(run_folder / name, out / name, dirs_exist_ok=True)
         digest_file.write_text(digest, encoding="utf-8", newline="\n")
         shutil.copyfile(agent, unfinished)
         replace_when_free(unfinished, model)
     except OSError as error:
+        several = error.args[0] if isinstance(error, shutil.Error) else None  # what `copytree` failed on
+        reason = several[0][2] if isinstance(several, list) else error
         raise UserError(
-            f"the results could not be written to {out} ({error}); make room there and run the same command "
+            f"the results could not be written to {out} ({reason}); make room there and run the same command "
             f"again (the trained agent is safe in {run_folder})"
         ) from error
 
@@ -268,5 +269,5 @@ def _evaluate(out: Path) -> int:
         status: int = command.run(parser.parse_args(words))
         if status != 0:
             return status
-    print(f"report: {(out / 'report.html').resolve().as_uri()}", file=sys.stdout)
+    print(f"report: {(out / REPORT_NAME).resolve().as_uri()}", file=sys.stdout)
     return 0

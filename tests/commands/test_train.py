@@ -189,15 +189,25 @@ def test_scores_of_another_agent_do_not_stay_beside_a_new_one(
     assert (out / MODEL_NAME).read_bytes() == (run / "step-00000005" / WEIGHTS).read_bytes()
 
 
-def test_the_agent_is_handed_over_last(published: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+NO_ROOM = OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "error", [NO_ROOM, shutil.Error([("a", "b", str(NO_ROOM)), ("c", "d", str(NO_ROOM))])]
+)
+def test_the_agent_is_handed_over_last(
+    error: OSError, published: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     run, out = published
     (run / "step-00000005" / WEIGHTS).write_bytes(b"other")
 
     def full(*arguments: object, **options: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr("shutil.copytree", full)
-    with pytest.raises(UserError, match="make room there and run the same command"):
+    with pytest.raises(
+        UserError, match=r"\(\[Errno 28\] No space left on device\); make room there and run the same"
+    ):
         train._publish(run, out)
     assert (out / MODEL_NAME).read_bytes() == b"agent"
 
