@@ -58,9 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Say how long it will take, measure, write the files, print the table (or JSON), return 0."""
-    require_at_least(arguments, seconds=SHORTEST_S)
-    if arguments.rounds < 1:
-        raise UserError(f"--rounds is {arguments.rounds}; at least 1 is needed")
+    require_at_least(arguments, seconds=SHORTEST_S, rounds=1)
     actors = _numbers("--by-actors", arguments.by_actors, "selfplay.actors")
     games = _numbers("--by-games", arguments.by_games, "selfplay.games_per_actor")
     config = measured_config(arguments)

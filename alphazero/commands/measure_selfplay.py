@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from alphazero.commands.measure_options import add_measure_arguments, interval_text, measured_config, say
-from alphazero.commands.options import require_at_least, require_more_than_0
+from alphazero.commands.options import require_at_least
 from alphazero.config import Config
 from alphazero.metrics.catalog import CATALOG, find_metric, format_metric
 
@@ -31,9 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print metrics and the limit, return 0."""
-    require_at_least(arguments, seconds=SHORTEST_S)
-    if arguments.warmup != 0:
-        require_more_than_0(arguments, "warmup")
+    require_at_least(arguments, seconds=SHORTEST_S, warmup=0)
     config = measured_config(arguments)
     from alphazero.benchmark.selfplay_speed import measure_selfplay
 

@@ -7,10 +7,9 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from alphazero.commands.options import require_more_than_0
+from alphazero.commands.options import require_at_least, require_more_than_0
 from alphazero.commands.seed_option import add_seed_option
 from alphazero.config import SearchConfig
-from alphazero.errors import UserError
 
 if TYPE_CHECKING:
     from alphazero.benchmark.tree_speed import TreeSpeed
@@ -40,9 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     from alphazero.games.registry import get_checked_game
     from alphazero.mcts import get_best_mcts_backend
 
-    for name, value in (("games", arguments.games), ("simulations", arguments.simulations)):
-        if value < 1:
-            raise UserError(f"--{name} is {value}; at least 1 is needed")
+    require_at_least(arguments, games=1, simulations=1)
     require_more_than_0(arguments, "seconds")
     game = get_checked_game(arguments.game)
     backend = get_best_mcts_backend() if arguments.backend == "auto" else arguments.backend

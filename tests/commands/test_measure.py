@@ -43,7 +43,7 @@ def test_the_table_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--games", "0"], "--games is 0; at least 1 is needed"),
+        (["--games", "0"], "--games is 0; it must be at least 1"),
         (["--seconds", "nan"], "--seconds is nan"),
         (["--seed", "-1"], "--seed is -1"),
         (["--game", "tic_tac_to"], "did you mean 'tic_tac_toe'"),
@@ -234,11 +234,11 @@ def test_the_scaling_table_is_written_as_it_is_shown(
     [
         (["scaling", "--by-actors=1,x"], "--by-actors is '1,x'; it must be whole numbers, such as 1,2,4"),
         (["scaling", "--by-games=0"], "--by-games: selfplay.games_per_actor is 0, but must be between"),
-        (["scaling", "--rounds=0"], "--rounds is 0; at least 1 is needed"),
+        (["scaling", "--rounds=0"], "--rounds is 0; it must be at least 1"),
         (["scaling", "--seconds=1"], "--seconds is 1; it must be at least 2"),
         (["scaling", "--set=inference.engine=simulated:t4"], "add --placement server"),
         (["selfplay", "--seconds=5"], "--seconds is 5; it must be at least 6"),
-        (["selfplay", "--warmup=-1"], "--warmup is -1; it must be more than 0"),
+        (["selfplay", "--warmup=-1"], "--warmup is -1; it must be at least 0"),
         (["inference", "--seconds=0"], "--seconds is 0; it must be more than 0"),
         (
             ["inference", "--engines=frozen,graph"],
